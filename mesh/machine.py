@@ -119,6 +119,11 @@ class Machine:
         self.topology.seek(address, now)
         return [Persist(0, (kept,)), *self.tick(now)]
 
+    def meet(self, peer: bytes, now: float) -> list[Effect]:
+        """Want a link to a member for a while."""
+        self.topology.meet(peer, now)
+        return self.tick(now)
+
     def advertise(self, topic: str, body: bytes, now: float) -> list[Effect]:
         """Publish this node's record of ``topic``, see :meth:`Gossip.advertise`."""
         return self._settled(self.gossip.advertise(topic, body, now), now)

@@ -21,7 +21,7 @@ from urllib.parse import unquote
 from starlette.types import ASGIApp, Message, Scope
 
 from buildnet.mesh.errors import BuildNetError
-from buildnet.mesh.events import LinkDown, Received
+from buildnet.mesh.events import LinkDown, LinkUp, Received
 from buildnet.mesh.identity import node_id_of
 from buildnet.mesh.service.cluster import Cluster
 from buildnet.mesh.service.guest import Guest, GuestEvent
@@ -38,6 +38,7 @@ from buildnet.pool.messages.forwarding import (
 )
 
 ANSWER_S = 20.0
+MEET_S = 3.0
 MOST_AT_ONCE = 32
 """Requests of one member that are answered at the same time."""
 MOST_LOOKS = 4
@@ -102,6 +103,7 @@ class Forwarding:
     def __init__(self) -> None:
         self.application: ASGIApp | None = None
         self._questions: Questions[_Question] = Questions(MOST_AT_ONCE)
+        self._meeting: dict[bytes, asyncio.Event] = {}
         self._looking = asyncio.Semaphore(MOST_LOOKS)
         self._showing = asyncio.Semaphore(MOST_LOOKS)
 
@@ -115,6 +117,19 @@ class Forwarding:
         """Tell whether a member can be asked now."""
         cluster = self._questions.cluster
         return cluster is not None and key in cluster.local.links
+
+    async def meet(self, key: bytes) -> bool:
+        """Tell whether a member can be asked; one that is there without a link is waited for: where
+        there are many members, not all have links to each other."""
+        cluster = self._questions.cluster
+        if cluster is not None and not self.reaches(key) and cluster.local.alive(key):
+            met = self._meeting.setdefault(key, asyncio.Event())
+            cluster.driver.request(lambda now: cluster.machine.meet(key, now))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(MEET_S):
+                    await met.wait()
+            self._meeting.pop(key, None)
+        return self.reaches(key)
 
     # --- asking --------------------------------------------------------------------------------
 
@@ -197,6 +212,9 @@ class Forwarding:
                 question = self._questions.of(answer.request, sender)
                 if question is not None:
                     _answered(question, sender, answer)
+            case LinkUp(peer):
+                if (met := self._meeting.get(peer)) is not None:
+                    met.set()
             case LinkDown(peer):
                 self._questions.gone(peer)
 

@@ -13,23 +13,23 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 
 from buildnet.ledger.history import ELSEWHERE, ENDED_ELSEWHERE
 from buildnet.ledger.query import Query
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError, NotFoundError
 from buildnet.mesh.identity import node_id_of
-from buildnet.node.api.answers.builds import BuildReport, RecordedBuild
+from buildnet.node.api.answers.records import BuildComparison
 from buildnet.node.api.answers.workspaces import BuildGraph
 from buildnet.node.auth.refusal import NotAllowedError
 from buildnet.node.forwarding import Forwarded, ForwardError
 from buildnet.node.kept_builds import KeptBuilds
 from buildnet.node.ledger_names import Filters, Names
+from buildnet.node.others_words import MOST_CHARACTERS, Json, checked, words
 from buildnet.node.queue_access import queue_of
 from buildnet.pool.messages.forwarding import MAX_UNPACKED_BYTES
 
@@ -39,11 +39,7 @@ if TYPE_CHECKING:
 RUNNING = "running"
 _STARTED, _TAKEN_OVER = "build.started", "build.taken_over"
 _MOST_ENTRIES = 16
-_MOST_CHARACTERS = 500
 _LOST = (ELSEWHERE, ENDED_ELSEWHERE)
-_LISTS = ("packages", "tasks", "statements")
-"""What may be long in an answer."""
-Json = dict[str, Any]
 
 
 class BuildElsewhereError(BuildNetError):
@@ -174,6 +170,12 @@ class OtherBuilds:
         former = {one.key: one.name for one in view.former}
         return {**former, **{member.key: member.name for member in view.members}}
 
+    async def meet(self, name: str) -> None:
+        """See that there is a link with those who drive a build, if they are there."""
+        with suppress(BuildNetError):
+            for one in (await self.find(name)).recorders:
+                await self._service.access.forwarding.meet(one.key)
+
     # --- what ----------------------------------------------------------------------------------
 
     async def record(self, build: OtherBuild) -> Told:
@@ -219,6 +221,19 @@ class OtherBuilds:
         _, data = await self._ask(build, told.by, what, model, query)
         return data
 
+    async def compare(self, before: OtherBuild, after: OtherBuild) -> Json | None:
+        """Return two builds beside each other as the node tells it that has both on record: it
+        knows why results differ; None: there is none, or it does not tell."""
+        by = before.recorders[0]
+        if by != after.recorders[0]:
+            return None
+        with suppress(BuildNetError):
+            asked = f"/api/builds/compare?{urlencode({'before': before.id, 'after': after.id})}"
+            _, data = await self._answer(after, by, asked, BuildComparison)
+            if (data["before"]["build_id"], data["after"]["build_id"]) == (before.id, after.id):
+                return data
+        return None
+
     async def bring(self, build: OtherBuild, digest: Digest, worker: str) -> None:
         """Bring a blob of a build into this node's store, from who has its record, or else from the
         node with the id ``worker``, which ran the command.
@@ -262,13 +277,21 @@ class OtherBuilds:
         model: type[BaseModel] | None,
         query: Mapping[str, Any] | None = None,
     ) -> tuple[bytes, Json]:
-        """Return what a node answers, checked, as text and as values."""
-        forwarding = self._service.access.forwarding
+        """Return what a node tells of a build, checked, as text and as values."""
         said = {name: value for name, value in (query or {}).items() if value is not None}
         target = f"/api/build/{quote(build.id, safe='')}{what}"
         if said:
             target = f"{target}?{urlencode(said, doseq=True)}"
-        if not forwarding.reaches(by.key):
+        text, data = await self._answer(build, by, target, model)
+        if data["build_id"] != build.id:
+            raise _bad(build, by, f"it tells of the build {data['build_id'][:80]!r}")
+        return text, data
+
+    async def _answer(
+        self, build: OtherBuild, by: Recorder, target: str, model: type[BaseModel] | None
+    ) -> tuple[bytes, Json]:
+        forwarding = self._service.access.forwarding
+        if not await forwarding.meet(by.key):
             raise self._unreachable(build, by)
         try:
             answer = await forwarding.look(by.key, target)
@@ -277,13 +300,9 @@ class OtherBuilds:
         if answer.status != 200:
             raise _refusal(build, by, answer)
         try:
-            return await asyncio.to_thread(_checked, answer.body, build.id, model)
+            return await asyncio.to_thread(checked, answer.body, model)
         except (ValueError, RecursionError) as error:
-            raise BadRecordError(
-                f"what {by.name} tells of build {build.id} can't be used here",
-                cause=str(error)[:_MOST_CHARACTERS],
-                hint=f"its BuildNet may be of another version: look on {by.name}",
-            ) from error
+            raise _bad(build, by, str(error)) from error
 
     def _unreachable(
         self, build: OtherBuild, by: Recorder, error: BuildNetError | None = None
@@ -310,6 +329,14 @@ class OtherBuilds:
         )
 
 
+def _bad(build: OtherBuild, by: Recorder, why: str) -> BadRecordError:
+    return BadRecordError(
+        f"what {by.name} tells of build {build.id} can't be used here",
+        cause=why[:MOST_CHARACTERS],
+        hint=f"its BuildNet may be of another version: look on {by.name}",
+    )
+
+
 def _refusal(build: OtherBuild, by: Recorder, answer: Forwarded) -> BuildNetError:
     """Return the error of an answer that tells nothing of a build."""
     if answer.status == NotFoundError.http_status:
@@ -317,7 +344,7 @@ def _refusal(build: OtherBuild, by: Recorder, answer: Forwarded) -> BuildNetErro
             f"{by.name}, which drove build {build.id}, has no record of it any more",
             hint=f"what all nodes know of it: buildnet ledger list --build {build.id}",
         )
-    detail, hint = _words(answer.body)
+    detail, hint = words(answer.body)
     if answer.status == NotAllowedError.http_status:
         return NotAllowedError(detail, hint=hint)
     return BuildElsewhereError(
@@ -325,53 +352,3 @@ def _refusal(build: OtherBuild, by: Recorder, answer: Forwarded) -> BuildNetErro
         cause=detail,
         hint=f"look on {by.name}; a BuildNet of before tells other nodes nothing: update it there",
     )
-
-
-def _words(body: bytes) -> tuple[str, str | None]:
-    """Return what a problem document says, and its hint."""
-    try:
-        said = json.loads(body[: 64 * 1024])
-        detail, hint = said["detail"], said.get("hint")
-    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
-        return "it gives no reason", None
-    return _plain(detail) or "it gives no reason", _plain(hint)
-
-
-def _plain(text: object) -> str | None:
-    if not isinstance(text, str):
-        return None
-    return "".join(one if one.isprintable() else " " for one in text[:_MOST_CHARACTERS])
-
-
-@lru_cache
-def _adapter(model: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(model)
-
-
-def _checked(body: bytes, build: str, model: type[BaseModel] | None) -> tuple[bytes, Json]:
-    """Return the JSON of a ``model`` that tells of a build, as text and as values; None: its record
-    as either a report or a row. Blocks; what is long is looked at piece by piece, so that other
-    threads have their turn.
-
-    Raises:
-        ValueError, RecursionError: it is none, or tells of another.
-    """
-    said = json.loads(body)
-    if not isinstance(said, dict):
-        raise ValueError("it is no object")
-    if model is None:
-        model = RecordedBuild if "completed_at" in said else BuildReport
-    lists = {name: said[name] for name in _LISTS if isinstance(said.get(name), list)}
-    whole = _read(model, said | dict.fromkeys(lists, ()))
-    if whole["build_id"] != build:
-        raise ValueError(f"it tells of the build {whole['build_id'][:80]!r}")
-    for name, items in lists.items():
-        (item, *_) = get_args(model.model_fields[name].annotation)
-        whole[name] = [_read(item, each) for each in items]
-    return json.dumps(whole, allow_nan=False).encode(), whole
-
-
-def _read(model: Any, said: object) -> Json:
-    found = _adapter(model).validate_json(json.dumps(said), strict=True)
-    dumped: Json = found.model_dump(mode="json")
-    return dumped

@@ -92,6 +92,10 @@ class Records:
         after: FoundBuild,
     ) -> dict[str, Any]:
         """Return two builds beside each other. See :meth:`build`."""
+        if isinstance(before, OtherBuild) and isinstance(after, OtherBuild):
+            told = await self._others.compare(before, after)
+            if told is not None:
+                return told
         first, second = await self.build(before), await self.build(after)
         return await asyncio.to_thread(lambda: compare(first, second, _why(self._store)).as_dict())
 

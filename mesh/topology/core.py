@@ -48,6 +48,8 @@ LOOK_AGAIN_S = 10.0
 REVIEW_S = 60.0
 """Links that are not needed any more are closed that often, once they stood as long."""
 SOON_S = 0.3
+MET_S = 300.0
+"""A link that was asked for is wanted for so long."""
 
 
 class Topology:
@@ -67,6 +69,7 @@ class Topology:
         self._begins = True
         self._seeds: dict[str, Way] = {address: Way(due=0.0) for address in dict.fromkeys(seeds)}
         self._owners: dict[str, bytes] = {}
+        self._met: dict[bytes, float] = {}
         self._review_at = math.inf
         self._deadline = 0.0
         self._revise_at = 0.0
@@ -87,6 +90,12 @@ class Topology:
             self._seeds[address] = Way(due=now)
             self._plan()
 
+    def meet(self, peer: bytes, now: float) -> None:
+        """Want a link to a member for a while, though it be none that this node needs."""
+        self._met[peer] = now + MET_S
+        self._revise(now)
+        self._plan()
+
     @property
     def wanted(self) -> frozenset[bytes]:
         """The members that this node keeps links to."""
@@ -97,7 +106,7 @@ class Topology:
         if len(others) < FULL_MESH or me == office or me in members.voters:
             return frozenset(others)
         living = [key for key in others if self._is_living(key)]
-        central = {*members.voters, *self._owners.values()}
+        central = {*members.voters, *self._owners.values(), *self._met}
         if office is not None:
             central.add(office)
         return frozenset(
@@ -202,6 +211,7 @@ class Topology:
 
     def _close_surplus(self, now: float) -> list[Effect]:
         """Close links of our making that nobody needs; the other side closes those of its own."""
+        self._met = {peer: until for peer, until in self._met.items() if until > now}
         self._revise(now)
         self._review_at = now + REVIEW_S
         wanted = self.wanted

@@ -71,6 +71,7 @@ def build_routes(service: NodeService) -> APIRouter:
                 return StreamingResponse(iter([last_line(found)]), media_type=NDJSON)
         if service.watching is None:
             raise _none_runs(build_id)
+        await service.others.meet(build_id)
         return StreamingResponse(await service.watching.open(build_id), media_type=NDJSON)
 
     @router.post("/api/build/{build_id}/cancel", response_model=None)

@@ -46,7 +46,7 @@ def record_routes(service: NodeService) -> APIRouter:
         return Response(found, media_type="application/json")
 
     @router.get("/api/builds/compare")
-    @does(Action.VIEW_BUILDS, answer=BuildComparison, within=True)
+    @does(Action.VIEW_BUILDS, answer=BuildComparison, within=True, of_build=True)
     async def compare(before: _Build, after: _Build, asking: Asking) -> dict[str, Any]:
         """Two builds of any nodes beside each other: what took longer, came another way, or was
         another action, and why."""

@@ -29,7 +29,7 @@ from buildnet.mesh.gossip.core import Gossip
 from buildnet.mesh.gossip.records import ADDRESS_TOPIC, Addresses, AddressFact, Record, sign_record
 from buildnet.mesh.local import Local
 from buildnet.mesh.membership.core import Membership
-from buildnet.mesh.topology.core import FULL_MESH, Topology
+from buildnet.mesh.topology.core import COURTESY_S, FULL_MESH, MET_S, REVIEW_S, Topology
 from buildnet.mesh.topology.dial_schedule import LONGEST_BACKOFF_S, backoff_s
 from testbed.core_network import CoreNetwork, keys_of, local_of, member_list
 
@@ -121,6 +121,28 @@ def is_connected(graph: Graph, without: frozenset[bytes] = frozenset()) -> bool:
             peer for key in fresh for peer in left if peer in graph[key] or key in graph[peer]
         } - reached
     return reached == left
+
+
+def test_a_member_that_is_met_is_wanted_for_a_while() -> None:
+    keys = keys_of(64)
+    local = local_of(keys[-1], member_list(keys, voters=7))
+    local.status = dict.fromkeys(keys[:-1], Status.ALIVE)
+    local.office = Office(keys[0], 1, True, True)
+    topology = Topology(local, gossip=Gossip(local))
+    topology.handle(MembersChanged(), 100.0)
+    peer = next(key for key in keys[:-1] if key not in topology.wanted)
+    topology.meet(peer, 100.0)
+    assert peer in topology.wanted
+    assert topology.deadline <= 100.0 + COURTESY_S
+    stranger = bytes(32)
+    topology.meet(stranger, 100.0)
+    assert stranger not in topology.wanted
+    while (now := topology.deadline) < 100.0 + MET_S:
+        topology.tick(now)
+        assert peer in topology.wanted
+    while topology.deadline < 100.0 + MET_S + 2 * REVIEW_S:
+        topology.tick(topology.deadline)
+    assert peer not in topology.wanted
 
 
 def test_up_to_thirty_two_members_everybody_links_with_everybody() -> None:

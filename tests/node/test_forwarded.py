@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from buildnet.mesh.events import LinkDown, Received
+from buildnet.mesh.events import LinkDown, LinkUp, Received
 from buildnet.mesh.messages.kinds import Message
 from buildnet.mesh.service.cluster import Cluster
 from buildnet.node import forwarding as module
@@ -35,7 +35,7 @@ from buildnet.pool.messages.forwarding import (
 
 PACKED = WireHeader("accept-encoding", "deflate")
 IS_PACKED = WireHeader("content-encoding", "deflate")
-PEER, STRANGER = b"p" * 32, b"s" * 32
+PEER, STRANGER, OTHER = b"p" * 32, b"s" * 32, b"o" * 32
 
 
 class Scene:
@@ -45,13 +45,20 @@ class Scene:
         self.said: list[tuple[bytes, Message]] = []
         self.tasks: list[asyncio.Task[None]] = []
         members = SimpleNamespace(members={}, is_member=lambda key: key == PEER)
-        local = SimpleNamespace(links={PEER: None}, members=members)
+        self.links: dict[bytes, Any] = {PEER: None}
+        self.met: list[bytes] = []
+        local = SimpleNamespace(
+            links=self.links, members=members, alive=lambda key: key != STRANGER
+        )
+        machine = SimpleNamespace(meet=lambda key, now: self.met.append(key))
         self.cluster = SimpleNamespace(
             local=local,
             say=self.say,
             spawn=self.spawn,
             note=lambda note: None,
             drained=self.drained,
+            machine=machine,
+            driver=SimpleNamespace(request=lambda call: call(1.0)),
         )
         self.forwarding = Forwarding()
 
@@ -306,5 +313,25 @@ def test_looks_of_members_are_worked_on_a_few_at_a_time() -> None:
         await asyncio.gather(*scene.tasks)
         assert most == MOST_LOOKS
         assert len(scene.answers()) == 2 * MOST_LOOKS
+
+    run(work)
+
+
+def test_a_member_without_a_link_is_met_before_it_is_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def work(scene: Scene) -> None:
+        assert await scene.forwarding.meet(PEER)
+        assert not await scene.forwarding.meet(STRANGER)  # nobody believes that it is there
+        assert scene.met == []
+        meeting = [asyncio.create_task(scene.forwarding.meet(OTHER)) for _ in range(2)]
+        await asyncio.sleep(0)
+        assert scene.met == [OTHER] * 2
+        scene.links[OTHER] = None
+        scene.forwarding.take(LinkUp(OTHER, True, "http://other:80"))
+        assert await asyncio.gather(*meeting) == [True, True]
+        monkeypatch.setattr(module, "MEET_S", 0.0)
+        del scene.links[OTHER]
+        assert not await scene.forwarding.meet(OTHER)
 
     run(work)

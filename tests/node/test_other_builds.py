@@ -91,7 +91,7 @@ class Pool:
     def find(self, node_id: str) -> Any:
         return next(one for one in self.mesh.view().members if one.node_id == node_id)
 
-    def reaches(self, key: bytes) -> bool:
+    async def meet(self, key: bytes) -> bool:
         return any(one == key for one, _ in self.answers)
 
     async def look(self, key: bytes, target: str) -> Forwarded:

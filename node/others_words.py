@@ -1,0 +1,64 @@
+"""What another node answers of its builds, before anybody uses it: it may be anything. Pure."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import Any, get_args
+
+from pydantic import BaseModel, TypeAdapter
+
+from buildnet.node.api.answers.builds import BuildReport, RecordedBuild
+
+MOST_CHARACTERS = 500
+"""Of words of another node."""
+_LISTS = ("packages", "tasks", "statements")
+"""What may be long in an answer."""
+Json = dict[str, Any]
+
+
+def words(body: bytes) -> tuple[str, str | None]:
+    """Return what a problem document says, and its hint."""
+    try:
+        said = json.loads(body[: 64 * 1024])
+        detail, hint = said["detail"], said.get("hint")
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        return "it gives no reason", None
+    return _plain(detail) or "it gives no reason", _plain(hint)
+
+
+def _plain(text: object) -> str | None:
+    if not isinstance(text, str):
+        return None
+    return "".join(one if one.isprintable() else " " for one in text[:MOST_CHARACTERS])
+
+
+@lru_cache
+def _adapter(model: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(model)
+
+
+def checked(body: bytes, model: type[BaseModel] | None) -> tuple[bytes, Json]:
+    """Return the JSON of a ``model``, as text and as values; None: of a build's record. Blocks;
+    what is long is looked at piece by piece, so that other threads have their turn.
+
+    Raises:
+        ValueError, RecursionError: it is none.
+    """
+    said = json.loads(body)
+    if not isinstance(said, dict):
+        raise ValueError("it is no object")
+    if model is None:
+        model = RecordedBuild if "completed_at" in said else BuildReport
+    lists = {name: said[name] for name in _LISTS if isinstance(said.get(name), list)}
+    whole = _read(model, said | dict.fromkeys(lists, ()))
+    for name, items in lists.items():
+        (item, *_) = get_args(model.model_fields[name].annotation)
+        whole[name] = [_read(item, each) for each in items]
+    return json.dumps(whole, allow_nan=False).encode(), whole
+
+
+def _read(model: Any, said: object) -> Json:
+    found = _adapter(model).validate_json(json.dumps(said), strict=True)
+    dumped: Json = found.model_dump(mode="json")
+    return dumped
