@@ -241,6 +241,8 @@ class OtherBuilds:
         Raises:
             BuildNetError: none of them sends it.
         """
+        if digest.size_bytes > self._service.store.capacity_bytes:
+            raise _bad(build, build.recorders[0], f"{digest.size_bytes} bytes have no room here")
         keys = {member.node_id: member.key for member in self._service.mesh.view().members}
         wanted = [one.node_id for one in build.recorders] + [worker]
         problem: BuildNetError | None = None

@@ -12,7 +12,7 @@ from buildnet.node.api.answers.builds import BuildReport, RecordedBuild
 
 MOST_CHARACTERS = 500
 """Of words of another node."""
-_LISTS = ("packages", "tasks", "statements")
+_LISTS = {"packages", "tasks", "statements"}
 """What may be long in an answer."""
 Json = dict[str, Any]
 
@@ -50,7 +50,8 @@ def checked(body: bytes, model: type[BaseModel] | None) -> tuple[bytes, Json]:
         raise ValueError("it is no object")
     if model is None:
         model = RecordedBuild if "completed_at" in said else BuildReport
-    lists = {name: said[name] for name in _LISTS if isinstance(said.get(name), list)}
+    names = model.model_fields.keys() & _LISTS
+    lists = {name: said[name] for name in names if isinstance(said.get(name), list)}
     whole = _read(model, said | dict.fromkeys(lists, ()))
     for name, items in lists.items():
         (item, *_) = get_args(model.model_fields[name].annotation)

@@ -17,6 +17,7 @@ _MOST_SHARDS = 64
 _MOST_NEEDED = 10_000
 _MOST_REASONS = 5
 _LONGEST_MS = 1e12
+_LATEST_S = 1e11
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
@@ -137,7 +138,7 @@ class RecordedBuild:
             str(data["build_id"]),
             str(data["workspace"]),
             str(data["status"]),
-            round(float(data["started_at"]) * 1e9),
+            round(min(max(float(data["started_at"]), 0.0), _LATEST_S) * 1e9),
             duration_of(data.get("duration_ms")),
             tuple(map(RecordedTask.from_dict, data["packages"][:_MOST_TASKS])),
             _phases(data.get("phases")),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import AsyncIterator
 
 from fastapi.responses import Response, StreamingResponse
@@ -12,6 +13,8 @@ from fastapi.responses import Response, StreamingResponse
 from buildnet.mesh.digest import Digest
 from buildnet.node.store import Store
 
+NAME = re.compile(r"[0-9a-f]{64}/[0-9]{1,15}", re.ASCII)
+"""A blob's digest and size as a build's JSON and requests have them."""
 PART_BYTES = 256 * 1024
 _TEXT = "text/plain; charset=utf-8"
 

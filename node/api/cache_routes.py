@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -23,6 +22,7 @@ from buildnet.node.api.answers.cache import (
     ShownBlob,
     ShownResult,
 )
+from buildnet.node.api.blob_text import NAME
 from buildnet.node.api.declared import Asking, declared_router, does
 from buildnet.node.api.paging import number_of
 from buildnet.node.auth.actions import Action
@@ -39,8 +39,6 @@ from buildnet.node.store import (
     StoreStats,
     VerifyReport,
 )
-
-_BLOB = re.compile(r"[0-9a-f]{64}/[0-9]{1,15}", re.ASCII)
 
 
 class CollectBody(BaseModel):
@@ -171,7 +169,7 @@ def cache_routes(service: NodeService) -> APIRouter:
 
 
 def _digest(text: str) -> Digest:
-    if not _BLOB.fullmatch(text):
+    if not NAME.fullmatch(text):
         raise UsageError(
             f"{text[:80]!r} names no blob",
             hint="write HASH/SIZE, 64 hexadecimal digits and a number of bytes, as `log` in a "

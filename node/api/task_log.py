@@ -7,6 +7,7 @@ from typing import Any
 
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import NotFoundError
+from buildnet.node.api.blob_text import NAME
 
 
 def log_of(
@@ -25,7 +26,7 @@ def log_of(
         shards = entry.get("shards") or ()
         mine = entry if not number else next((one for one in shards if one["shard"] == number), {})
         found = mine.get("log")
-        if found:
+        if found and NAME.fullmatch(found):  # another node may have told it
             name, _, size = found.partition("/")
             return Digest(name, int(size)), str(mine.get("node") or "")
         if shards and not number:

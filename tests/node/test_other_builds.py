@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytest
 
 from buildnet.ledger.query import Query
+from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError, NotFoundError
 from buildnet.node import other_builds as module
 from buildnet.node.auth.refusal import NotAllowedError
@@ -79,6 +80,7 @@ class Pool:
             member=lambda key: next((one for one in members if one.key == key), None),
         )
         local = SimpleNamespace(members=SimpleNamespace(current=lambda key: key))
+        self.store = SimpleNamespace(capacity_bytes=10**12)
         self.home = SimpleNamespace(others=directory / "kept")
         self.mesh = SimpleNamespace(key=ME, view=lambda: view, find=self.find)
         self.mesh.cluster = SimpleNamespace(local=local)
@@ -217,6 +219,7 @@ def test_who_went_on_with_a_build_has_the_word(pool: Pool) -> None:
         json.dumps(RECORD).replace("1001.0", "1e999").encode(),
         json.dumps(RECORD | {"packages": [{"name": 1}]}).encode(),
         json.dumps(RECORD | {"packages": None}).encode(),
+        json.dumps(RECORD | {"packages": ["x"]}).encode(),
         json.dumps({name: RECORD[name] for name in list(RECORD)[1:]}).encode(),
     ],
 )
@@ -254,5 +257,42 @@ def test_what_kept_a_node_from_telling_is_said(pool: Pool) -> None:
         assert (refused.message, refused.hint) == ("only  look", "ask")
         for body in (b"", b"[]", {"detail": 5}, {"title": "x"}):
             assert (await why(DRIVER, (401, body))).cause == "it gives no reason"
+
+    asyncio.run(work())
+
+
+def test_long_lists_that_an_answer_has_besides_harm_nothing(pool: Pool) -> None:
+    async def work() -> None:
+        pool.tells(DRIVER)
+        pool.answers[DRIVER, "/graph"] = (200, GRAPH | {"packages": [{"name": 1}], "statements": 5})
+        graph = await pool.others.graph(by(DRIVER))
+        assert (graph["build_id"], graph["tasks"]) == (BUILD, [])
+
+    asyncio.run(work())
+
+
+def test_a_blob_that_this_node_has_no_room_for_is_not_fetched(pool: Pool) -> None:
+    async def work() -> None:
+        with pytest.raises(BadRecordError, match="driver"):
+            await pool.others.bring(by(DRIVER), Digest("a" * 64, 10**14), "")
+
+    asyncio.run(work())
+
+
+def test_two_builds_are_compared_by_who_has_both(pool: Pool) -> None:
+    def side(build: str) -> dict[str, Any]:
+        return {"build_id": build, "workspace": "w", "status": "succeeded", "duration_ms": 1.0}
+
+    async def work() -> None:
+        other = OtherBuild("c" * 32, by(DRIVER).recorders)
+        path = f"/api/builds/compare?before={BUILD}&after={other.id}"
+        told = {"before": side(BUILD), "after": side(other.id), "tasks": []}
+        pool.answers[DRIVER, path] = (200, told)
+        assert await pool.others.compare(by(DRIVER), other) == told
+        assert await pool.others.compare(by(TAKER), other) is None
+        pool.answers[DRIVER, path] = (200, told | {"before": side("d" * 32)})
+        assert await pool.others.compare(by(DRIVER), other) is None
+        pool.answers[DRIVER, path] = (404, {})
+        assert await pool.others.compare(by(DRIVER), other) is None
 
     asyncio.run(work())

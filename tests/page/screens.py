@@ -72,7 +72,9 @@ def _shape(page: Page) -> None:
             page.get_by_role("button", name=re.compile(f"^Add {what}")).first.click()
         page.get_by_role("combobox", name="Workspace").select_option(label="shop")
     expect(page.get_by_role("region", name="Estimate")).to_contain_text("Confidence")
-    page.locator(".palette, .palette *").evaluate_all("all => all.forEach((each) => { each.scrollTop = 0 })")
+    page.locator(".palette, .palette *").evaluate_all(
+        "all => all.forEach((each) => { each.scrollTop = 0 })"
+    )
     page.evaluate("scrollTo(0, 0)")
 
 
