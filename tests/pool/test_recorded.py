@@ -50,8 +50,6 @@ def test_whatever_a_record_says_it_is_looked_into(
     build = build_of(task_of("known", 0, {EXECUTION: 5}), entry)
     json.dumps(review(build).as_dict(), allow_nan=False)
     json.dumps(chrome_trace(build), allow_nan=False)
-    for moment in (-1.0, 1e308):
-        assert 0 <= RecordedBuild.from_dict({**said, "started_at": moment}).started_ns <= 1e20
     json.dumps(compare(build, build_of(), lambda old, new: []).as_dict(), allow_nan=False)
 
 
@@ -70,3 +68,5 @@ def test_of_a_build_likewise() -> None:
     build = RecordedBuild.from_dict({**said, "phases": {"plan_ms": "x", "perform_ms": 5}})
     assert build.phases == {"plan_ms": None, "perform_ms": 5.0}
     json.dumps(chrome_trace(build), allow_nan=False)
+    for moment in (-1.0, 1e308):
+        assert 0 <= RecordedBuild.from_dict({**said, "started_at": moment}).started_ns <= 1e20
