@@ -114,3 +114,27 @@ def test_an_edit_that_is_reverted_leaves_nothing_under_way(pair: Cluster, tmp_pa
         report = watching.of("build_finished")[-1]["report"]
         assert all(each["tier"] != "full" for each in report["packages"])
         assert not comes_in(there)
+
+
+def test_who_only_looks_on_has_others_prepare_and_what_runs_here_is_told_to_nobody(
+    pair: Cluster, tmp_path: Path
+) -> None:
+    here, there = pair.members
+    root = workspace(tmp_path / "shop")
+    near = {"buildnet.yaml": DEFINITION.replace("    labels: [far]\n", ""), "core/small": "s\n"}
+    beside = write_files(tmp_path / "beside", {**near, "core/large": "large"})
+    with (
+        Watching(here.command, root, "watch") as watching,
+        Watching(here.command, beside, "build", "--watch") as building,
+    ):
+        watching.until_idle()
+        building.until_idle()
+        seen = len(building.events)
+        told, untold = os.urandom(1 << 20), os.urandom(1 << 20)
+        (beside / "core/large").write_bytes(untold)
+        (root / "core/large").write_bytes(told)
+        until(lambda: has(there, told))
+        assert not (root / "core/out").exists()
+        building.until_idle(seen)
+        assert building.of("build_finished")[-1]["report"]["packages"][0]["node"] == here.identity
+        assert not has(there, untold)
