@@ -32,6 +32,8 @@ class OutputTeller:
         self._lock = threading.Lock()
         self._waiting = bytearray()
         self._left_out_bytes = 0
+        self._left_out_lines = 0
+        self._line = 1
         self._pending = False
         self._is_open = False
 
@@ -49,6 +51,7 @@ class OutputTeller:
             room = WAITING_MAX_BYTES - len(self._waiting)
             self._waiting += chunk[:room]
             self._left_out_bytes += max(0, len(chunk) - room)
+            self._left_out_lines += chunk.count(b"\n", room)
             if self._pending:
                 return
             self._pending = True
@@ -58,9 +61,11 @@ class OutputTeller:
         with self._lock:
             data, self._waiting = bytes(self._waiting), bytearray()
             left_out_bytes, self._left_out_bytes = self._left_out_bytes, 0
+            left_out_lines, self._left_out_lines = self._left_out_lines, 0
             self._pending = False
         # A character that the gap cuts in two does not go on behind it.
         text = self._decode(data, left_out_bytes > 0)
-        self._progress.tell_output({**self._event, "text": text})
+        self._progress.tell_output({**self._event, "text": text, "line": self._line})
+        self._line += data.count(b"\n") + left_out_lines
         if left_out_bytes:
             self._progress.leave_out(left_out_bytes)

@@ -62,15 +62,17 @@ class Progress:
             reader.add(event)
 
     def tell_output(self, event: Event) -> None:
-        """Pass on a piece of a task's output (``name``, ``task``, ``text``); it is not kept."""
+        """Pass on a piece of a task's output (``name``, ``task``, ``text``); it is not kept.
+        ``line``: the number of the line of that output in which it begins."""
         if not self._readers:
             return
-        name, task, text = event["name"], event["task"], event["text"]
+        name, task, text, line = event["name"], event["task"], event["text"], event["line"]
         for start in range(0, len(text), _PIECE_CHARACTERS):
             piece = text[start : start + _PIECE_CHARACTERS]
             size_bytes = _EVENT_BYTES + len(json.dumps(piece))
             for reader in self._readers:
-                reader.add_output(name, task, piece, size_bytes)
+                reader.add_output(name, task, line, piece, size_bytes)
+            line += piece.count("\n")
 
     def leave_out(self, size_bytes: int) -> None:
         """Tell that so much output is missing here."""
@@ -113,12 +115,13 @@ class _Output:
 
     name: str
     task: str
+    line: int
     pieces: list[str]
     size_bytes: int
 
     def event(self) -> Event:
-        text = "".join(self.pieces)
-        return {"type": "task_output", "name": self.name, "task": self.task, "text": text}
+        text, of = "".join(self.pieces), {"name": self.name, "task": self.task}
+        return {"type": "task_output", **of, "text": text, "line": self.line}
 
 
 class _Reader:
@@ -135,7 +138,7 @@ class _Reader:
         self._waiting.append(event)
         self._gather()
 
-    def add_output(self, name: str, task: str, text: str, size_bytes: int) -> None:
+    def add_output(self, name: str, task: str, line: int, text: str, size_bytes: int) -> None:
         if self._output_bytes + size_bytes > WAITING_MAX_BYTES:
             self.leave_out(len(text.encode()))
             return
@@ -149,7 +152,7 @@ class _Reader:
             last.pieces.append(text)
             last.size_bytes += size_bytes
         else:
-            self._waiting.append(_Output(name, task, [text], size_bytes))
+            self._waiting.append(_Output(name, task, line, [text], size_bytes))
         self._output_bytes += size_bytes
         if self._output_bytes >= _GATHERED_BYTES:
             self.wake()

@@ -47,7 +47,7 @@ class BuildReport(TypedDict):
 
 class BuildEvent(TypedDict):
     """An event of one build. ``type``: ``build_started``, ``task_started``, ``task_output``
-    (``text``), ``task_finished``, ``waiting`` (``for``), ``notice`` (``text``),
+    (``text``, ``line``), ``task_finished``, ``waiting`` (``for``), ``notice`` (``text``),
     ``output_left_out`` (``bytes``), ``build_finished`` (``report``) and others."""
 
     type: str
@@ -55,6 +55,7 @@ class BuildEvent(TypedDict):
     name: NotRequired[str]
     task: NotRequired[str]
     text: NotRequired[str]
+    line: NotRequired[int]
     status: NotRequired[str]
     report: NotRequired[BuildReport]
 

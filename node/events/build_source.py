@@ -176,7 +176,8 @@ class BuildSource:
         changed = False
         for event in batch:
             if event["type"] == "task_output":
-                self._hub.output(build, event["name"], event["task"], event["text"], now)
+                name, task, text = event["name"], event["task"], event["text"]
+                self._hub.output(build, name, task, text, now, line=event.get("line"))
             elif event["type"] == LEFT_OUT:
                 data = {"build_id": build, "bytes": event["bytes"]}
                 self._hub.tell(Channel.LOGS, LEFT_OUT, data, now, build=build)

@@ -104,13 +104,17 @@ class Hub:
         if self.is_live(channel):
             self._publish(channel, type, build, data, now)
 
-    def output(self, build: str, name: str, task: str, text: str, now: float) -> None:
-        """Tell a piece of a command's output."""
+    def output(
+        self, build: str, name: str, task: str, text: str, now: float, *, line: int | None = None
+    ) -> None:
+        """Tell a piece of a command's output. ``line``: the one of all its output in which the
+        piece begins; None: the node that runs the build does not say."""
         if not self.is_live(Channel.LOGS):
             return
         for start in range(0, len(text), PIECE_CHARACTERS):
             piece = text[start : start + PIECE_CHARACTERS]
-            data = {"build_id": build, "name": name, "task": task, "text": piece}
+            data = {"build_id": build, "name": name, "task": task, "text": piece, "line": line}
+            line = None if line is None else line + piece.count("\n")
             size = len(piece.encode(errors="surrogatepass"))
             self._publish(Channel.LOGS, "build_output", build, data, now, output_bytes=size)
 

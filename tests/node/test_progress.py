@@ -18,8 +18,8 @@ from buildnet.node.progress import BATCH_MAX_BYTES, WAITING_MAX_BYTES, Event, Pr
 KIB = 1 << 10
 
 
-def output(text: str, name: str = "a", task: str = "build") -> Event:
-    return {"type": "task_output", "name": name, "task": task, "text": text}
+def output(text: str, name: str = "a", task: str = "build", line: int = 1) -> Event:
+    return {"type": "task_output", "name": name, "task": task, "text": text, "line": line}
 
 
 async def batches(progress: Progress) -> list[list[Event]]:
@@ -294,6 +294,46 @@ def test_a_flood_is_bounded_before_the_loop_sees_it() -> None:
     assert [event["type"] for event in events[-2:]] == ["task_output", "output_left_out"]
     assert len(texts(events)) == output_teller.WAITING_MAX_BYTES
     assert left_out(events) == 200 * 64 * KIB - output_teller.WAITING_MAX_BYTES
+
+
+def test_each_piece_says_in_which_line_it_begins_also_behind_a_gap() -> None:
+    class Loop:
+        def __init__(self) -> None:
+            self.calls: list[Callable[[], None]] = []
+
+        def call_soon_threadsafe(self, call: Callable[[], None]) -> None:
+            self.calls.append(call)
+
+    async def run() -> list[Event]:
+        progress, loop = Progress(), Loop()
+        teller = OutputTeller(progress, loop, "a", "build")  # type: ignore[arg-type]
+        async with progress.follow() as stream:
+            for chunk in (b"1\n2", b" goes on\n3\n", b"\n" * 600 * KIB, b"far behind\nend"):
+                teller(chunk)
+                if not chunk.startswith(b"\n"):
+                    loop.calls.pop()()
+            teller(b"behind it\n")
+            loop.calls.pop()()
+            progress.close()
+            return flat([batch async for batch in stream])
+
+    first, *_, gap, last = asyncio.run(run())
+    assert (first["line"], first["text"][:14]) == (1, "1\n2 goes on\n3\n")
+    assert gap["type"] == "output_left_out"
+    assert (last["line"], last["text"]) == (1 + 3 + 600 * KIB + 1, "behind it\n")
+
+
+def test_long_pieces_are_cut_and_numbered_each() -> None:
+    def act(progress: Progress) -> None:
+        progress.tell_output(output("x\n" * 200 * KIB, line=5))
+
+    found = following(act)
+    lines = [event["line"] for event in flat(found)]
+    assert len(lines) > 1
+    expected = 5
+    for event in flat(found):
+        assert event["line"] == expected
+        expected += event["text"].count("\n")
 
 
 def test_one_call_into_the_loop_is_pending_at_a_time() -> None:

@@ -131,6 +131,28 @@ def test_a_running_build_is_followed_until_one_scrolls_up(
 
 
 @pytest.mark.thorough
+def test_a_line_of_a_running_build_has_the_number_that_it_keeps(
+    owner: Visit, node: Node, workspace: Path
+) -> None:
+    with talking(node, workspace) as build_id:
+        page = open_log(owner, build_id)
+        log = log_of(page)
+        expect(log).to_contain_text("talker#build │ step")
+        log.focus()
+        page.keyboard.press("Home")
+        row = log.locator(".log-row").first
+        expect(row).to_contain_text("step")
+        words = str(row.locator(".log-code").text_content()).partition("│ ")[2]
+        row.get_by_role("link").click()
+        page.wait_for_url(re.compile(r"task=talker%23build#L\d+$"))
+        line = int(page.url.rpartition("#L")[2])
+        assert words == f"step {line}"
+        chosen = log.locator(".log-row.chosen")
+        expect(chosen.locator(".log-code")).to_have_text(words)
+        expect(chosen.get_by_role("link")).to_have_text(str(line))
+        owner.picture("log-live-line")
+
+
 def test_what_is_looked_for_is_found_one_after_the_other(
     owner: Visit, node: Node, workspace: Path
 ) -> None:

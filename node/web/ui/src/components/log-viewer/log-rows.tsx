@@ -1,6 +1,6 @@
 import type { VirtualItem } from "@tanstack/react-virtual";
 import type { MouseEvent, Ref } from "react";
-import { type LineRange, rangeText } from "@/components/log-viewer/line-range";
+import type { LineRange } from "@/components/log-viewer/line-range";
 import { LogCode } from "@/components/log-viewer/log-code";
 import type { LogLines } from "@/components/log-viewer/log-lines";
 import type { LogText } from "@/components/log-viewer/log-text";
@@ -14,6 +14,7 @@ export function LogRows({
   search,
   range,
   onChoose,
+  hrefOf,
   measure,
 }: {
   items: VirtualItem[];
@@ -22,6 +23,7 @@ export function LogRows({
   search: Found;
   range: LineRange | null;
   onChoose: (line: number, extend: boolean) => void;
+  hrefOf: (line: number) => string;
   /** Where rows are as high as what they hold. */
   measure: Ref<HTMLDivElement> | undefined;
 }) {
@@ -42,6 +44,7 @@ export function LogRows({
           line={text.isNumbered(index) ? line : null}
           digits={digits}
           onChoose={onChoose}
+          hrefOf={hrefOf}
         />
         {note === null ? (
           <span className="log-code">
@@ -63,10 +66,12 @@ function LineNumber({
   line,
   digits,
   onChoose,
+  hrefOf,
 }: {
   line: number | null;
   digits: number;
   onChoose: (line: number, extend: boolean) => void;
+  hrefOf: (line: number) => string;
 }) {
   const style = { minWidth: `calc(${digits}ch + var(--space-5))` };
   if (line === null) return <span className="log-number" style={style} aria-hidden="true" />;
@@ -78,7 +83,7 @@ function LineNumber({
     <a
       className="log-number"
       style={style}
-      href={`#${rangeText({ first: line, last: line })}`}
+      href={hrefOf(line)}
       tabIndex={-1}
       aria-label={`Line ${line}`}
       onClick={choose}

@@ -27,6 +27,21 @@ describe("LogText", () => {
     expect(new LogText().lines).toBe(0);
   });
 
+  it("numbers what comes behind a gap as it is told, also when the oldest is forgotten", () => {
+    const text = new LogText({ rows: 8, characters: 1 << 20 });
+    text.append("a\nb\n");
+    text.goOnAt(10);
+    text.append("j\nk\n");
+    expect([0, 1, 2, 3].map((row) => text.lineOf(row))).toEqual([1, 2, 10, 11]);
+    text.goOnAt(5);
+    expect(text.nextLine).toBe(12);
+    text.append("12\n13\n14\n15\n16\n");
+    expect(text.row(text.rowOf(14))).toBe("14");
+    expect(text.droppedRows).toBeGreaterThan(0);
+    expect(text.firstLine).toBe(text.lineOf(0));
+    expect(text.lines).toBe(16);
+  });
+
   it("goes on with a long line in rows without a number", () => {
     const long = "x".repeat(ROW_CHARACTERS * 2 + 5);
     const text = of(`first\n${long}\nlast`);

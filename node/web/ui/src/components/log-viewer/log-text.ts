@@ -29,6 +29,9 @@ export class LogText {
   /** Rows without a number of their own: what goes on from the row above, and notes. */
   private unnumbered: number[] = [];
   private readonly notes = new Map<number, string>();
+  /** From which rows on lines have other numbers than those that came, by how much in all. */
+  private jumpRows: number[] = [];
+  private jumps: number[] = [];
   /** Where the line begins that has no end yet, and whether rows above belong to it. */
   private openFrom = 0;
   private openRow = 0;
@@ -44,6 +47,11 @@ export class LogText {
   /** How many lines came, with those that were forgotten. */
   get lines(): number {
     return this.rows === 0 ? this.droppedLines : this.lineOf(this.rows - 1);
+  }
+
+  /** The line in which what is appended next begins. */
+  get nextLine(): number {
+    return this.openFrom < this.end ? this.lines : this.lineOf(this.rows);
   }
 
   /** The first line that is still there. */
@@ -95,6 +103,25 @@ export class LogText {
     this.changed();
   }
 
+  /** Whether what comes next can be this line; an earlier one is of another log. */
+  canGoOnAt(line: number): boolean {
+    const more = line - this.nextLine;
+    // A note has closed a line that goes on behind it.
+    return more >= 0 || (more === -1 && this.notes.has(this.rows - 1));
+  }
+
+  /** Let what comes next be this line: what is ahead of it did not come. */
+  goOnAt(line: number): void {
+    const more = line - this.nextLine;
+    if (more === 0 || !this.canGoOnAt(line)) return;
+    this.closeLine(this.end);
+    if (this.rows === 0) this.droppedLines += line - this.nextLine;
+    else {
+      this.jumpRows.push(this.rows);
+      this.jumps.push((this.jumps.at(-1) ?? 0) + line - this.nextLine);
+    }
+  }
+
   /** What a row is of, as it came. */
   row(index: number): string {
     return this.slice(this.starts[index] ?? 0, this.ends[index] ?? 0);
@@ -111,7 +138,8 @@ export class LogText {
   }
 
   lineOf(row: number): number {
-    return this.droppedLines + row + 1 - countUpTo(this.unnumbered, row);
+    const jumped = this.jumps[countUpTo(this.jumpRows, row) - 1] ?? 0;
+    return this.droppedLines + row + 1 - countUpTo(this.unnumbered, row) + jumped;
   }
 
   /** Whether a row has a number: it begins a line. */
@@ -219,6 +247,10 @@ export class LogText {
     const notes = [...this.notes].filter(([row]) => row >= rows);
     this.notes.clear();
     for (const [row, words] of notes) this.notes.set(row - rows, words);
+    const past = countUpTo(this.jumpRows, rows - 1);
+    const before = this.jumps[past - 1] ?? 0;
+    this.jumpRows = this.jumpRows.slice(past).map((row) => row - rows);
+    this.jumps = this.jumps.slice(past).map((jump) => jump - before);
     this.droppedRows += rows;
     this.droppedLines = line;
     this.openRow -= rows;

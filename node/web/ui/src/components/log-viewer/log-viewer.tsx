@@ -9,7 +9,7 @@ import {
   useState,
 } from "react";
 import { copyText } from "@/components/command";
-import { useLineRange } from "@/components/log-viewer/line-range";
+import { type LineRange, rangeText, useLineRange } from "@/components/log-viewer/line-range";
 import { linesText } from "@/components/log-viewer/lines-text";
 import { type LogActions, pressed } from "@/components/log-viewer/log-keys";
 import { LogLines } from "@/components/log-viewer/log-lines";
@@ -43,6 +43,7 @@ export function LogViewer({
   isLive,
   beginsAt = isLive ? "end" : "begin",
   download,
+  elsewhere,
   children,
 }: {
   text: LogText;
@@ -53,6 +54,8 @@ export function LogViewer({
   beginsAt?: "begin" | "end";
   /** Where the whole of it can be had, as it was kept. */
   download?: string;
+  /** Where a line has a place of its own, and an address that lasts; null: it has none. */
+  elsewhere?: (line: number) => { href: string; go: () => void } | null;
   /** More tools. */
   children?: ReactNode;
 }) {
@@ -91,7 +94,9 @@ export function LogViewer({
     if (found !== null) goTo(found.row);
   };
   const choose = (line: number, extend: boolean) => {
-    const from = extend && range !== null ? range : { first: line, last: line };
+    const place = extend ? null : (elsewhere?.(line) ?? null);
+    if (place !== null) return place.go();
+    const from = extend && range !== null ? range : oneLine(line);
     const chosen = { first: Math.min(from.first, line), last: Math.max(from.last, line) };
     notGoing(chosen);
     setRange(chosen);
@@ -168,6 +173,7 @@ export function LogViewer({
                 search={search}
                 range={range}
                 onChoose={choose}
+                hrefOf={(line) => elsewhere?.(line)?.href ?? `#${rangeText(oneLine(line))}`}
                 measure={isWrapped ? rows.measureElement : undefined}
               />
             </div>
@@ -193,6 +199,10 @@ export function LogViewer({
       </div>
     </div>
   );
+}
+
+function oneLine(line: number): LineRange {
+  return { first: line, last: line };
 }
 
 function enter(box: HTMLInputElement | null): void {

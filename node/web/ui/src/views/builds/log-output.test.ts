@@ -3,9 +3,14 @@ import { plainOf } from "@/components/log-viewer/log-line";
 import type { LogText } from "@/components/log-viewer/log-text";
 import { LiveOutput } from "@/views/builds/log-output";
 
-function printed(output: LiveOutput, name: string, text: string, task = "build") {
-  const data = { build_id: "b", name, task, text };
+function printed(output: LiveOutput, name: string, text: string, task = "build", line?: number) {
+  const data = { build_id: "b", name, task, text, ...(line && { line }) };
   output.take({ cursor: "", channel: "logs", type: "build_output", at: 1, data });
+}
+
+function left(output: LiveOutput) {
+  const data = { build_id: "b", bytes: 2048 };
+  output.take({ cursor: "", channel: "logs", type: "output_left_out", at: 1, data });
 }
 
 function shown(text: LogText | undefined): string[] {
@@ -46,6 +51,45 @@ describe("LiveOutput", () => {
     printed(output, "api", "10%\r20%");
     printed(output, "api", "\r30%\r\n");
     expect(shown(output.all)).toEqual(["api#build │ 30%"]);
+  });
+
+  it("numbers lines as the task's log does, whatever did not come", () => {
+    const output = new LiveOutput();
+    printed(output, "api", "one\nhalf ", "build", 120);
+    printed(output, "api", "line\n", "build", 121);
+    printed(output, "web", "other\n", "build", 7);
+    const text = output.tasks().get("api#build") as LogText;
+    expect([text.firstLine, text.lineOf(0), text.lineOf(1), text.lines]).toEqual([
+      120, 120, 121, 121,
+    ]);
+    left(output);
+    printed(output, "api", "later\n", "build", 400);
+    expect(shown(text).at(-1)).toBe("later");
+    expect([text.lines, text.rowOf(400), text.rowOf(121)]).toEqual([400, 3, 1]);
+    expect(output.placeOf(1)).toEqual({ key: "api#build", line: 120 });
+    expect(output.placeOf(2)).toEqual({ key: "api#build", line: 121 });
+    expect(output.placeOf(3)).toEqual({ key: "web#build", line: 7 });
+    expect(output.placeOf(output.all.lines)).toEqual({ key: "api#build", line: 400 });
+    expect(output.placeOf(99)).toBeNull();
+  });
+
+  it("goes on with the same line behind a gap in it", () => {
+    const output = new LiveOutput();
+    printed(output, "api", "one\ntwo begins", "build", 1);
+    left(output);
+    printed(output, "api", " two ends\nthree\n", "build", 2);
+    const text = output.tasks().get("api#build") as LogText;
+    expect([...Array(text.rows).keys()].map((row) => text.lineOf(row))).toEqual([1, 2, 2, 2, 3]);
+    expect(text.nextLine).toBe(4);
+  });
+
+  it("begins anew where a task runs again", () => {
+    const output = new LiveOutput();
+    printed(output, "api", "first try\n", "build", 1);
+    printed(output, "api", "second try\n", "build", 1);
+    expect(shown(output.tasks().get("api#build"))).toEqual(["second try"]);
+    expect(shown(output.all)).toEqual(["api#build │ first try", "api#build │ second try"]);
+    expect(output.placeOf(2)).toEqual({ key: "api#build", line: 1 });
   });
 
   it("says in its place what is missing", () => {

@@ -16,6 +16,9 @@ export class LiveOutput {
   readonly all = new LogText();
   private texts: ReadonlyMap<string, LogText> = new Map();
   private readonly listeners = new Set<() => void>();
+  /** Of each line of all: the number of its task, and its line there. */
+  private readonly placeKeys: number[] = [];
+  private readonly placeLines: number[] = [];
   /** Whose line stands open at the end of all. */
   private openOf: string | null = null;
 
@@ -29,8 +32,10 @@ export class LiveOutput {
 
   take(event: LiveEvent): void {
     const { name, task, text } = event.data;
-    if (event.type === "build_output") this.print(outputKey(String(name), String(task)), text);
-    else if (event.type === "output_left_out") {
+    if (event.type === "build_output") {
+      const line = typeof event.data.line === "number" ? event.data.line : null;
+      this.print(outputKey(String(name), String(task)), text, line);
+    } else if (event.type === "output_left_out") {
       const missing = `${bytes(Number(event.data.bytes))} of output left out here: it came too fast`;
       this.note(`${missing}. What a task printed is kept whole, and shown when it is over.`);
     }
@@ -42,9 +47,20 @@ export class LiveOutput {
     this.openOf = null;
   }
 
-  private print(key: string, content: unknown): void {
+  /** Where a line of all stands in the log of its task, and of which; null: nobody says. */
+  placeOf(line: number): { key: string; line: number } | null {
+    const nth = this.placeKeys[line - 1];
+    const own = this.placeLines[line - 1];
+    return nth === undefined || !own ? null : { key: [...this.texts.keys()][nth] ?? "", line: own };
+  }
+
+  /** `line`: that of the task's log in which the text begins; null: nobody says. */
+  private print(key: string, content: unknown, line: number | null): void {
     if (typeof content !== "string" || content === "") return;
-    this.textOf(key).append(content);
+    const text = this.textOf(key, line);
+    if (line !== null) text.goOnAt(line);
+    const first = text.nextLine;
+    text.append(content);
     const anew = this.openOf !== null && this.openOf !== key ? "\n" : "";
     const before = this.prefix(key);
     const goesOn = this.openOf === key ? "" : before;
@@ -52,13 +68,25 @@ export class LiveOutput {
     const lines = (ends ? content.slice(0, -1) : content)
       .replace(/\r(?!\n)/g, `\r${before}`)
       .replaceAll("\n", `\n${before}`);
-    this.all.append(`${anew}${goesOn}${lines}${ends ? "\n" : ""}`);
+    this.all.append(anew);
+    const firstOfAll = this.all.nextLine;
+    this.all.append(`${goesOn}${lines}${ends ? "\n" : ""}`);
     this.openOf = ends ? null : key;
+    if (line !== null) this.place(key, first, firstOfAll);
   }
 
-  private textOf(key: string): LogText {
+  private place(key: string, first: number, firstOfAll: number): void {
+    const nth = [...this.texts.keys()].indexOf(key);
+    for (let at = firstOfAll; at <= this.all.lines; at += 1) {
+      this.placeKeys[at - 1] = nth;
+      this.placeLines[at - 1] = first + at - firstOfAll;
+    }
+  }
+
+  /** A task whose lines begin anew runs again: then its output begins anew, too. */
+  private textOf(key: string, line: number | null): LogText {
     const known = this.texts.get(key);
-    if (known !== undefined) return known;
+    if (known !== undefined && (line === null || known.canGoOnAt(line))) return known;
     const text = new LogText();
     this.texts = new Map(this.texts).set(key, text);
     for (const listener of this.listeners) listener();

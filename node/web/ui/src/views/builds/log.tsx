@@ -1,4 +1,5 @@
 import { useEffect, useMemo, useState, useSyncExternalStore } from "react";
+import { useLocation } from "wouter";
 import { Choice } from "@/components/filters";
 import { LogText } from "@/components/log-viewer/log-text";
 import { LogViewer } from "@/components/log-viewer/log-viewer";
@@ -30,6 +31,7 @@ export default function BuildLog({
   tasks: readonly LoggedTask[];
 }) {
   const live = useOutput(id, running);
+  const [, navigate] = useLocation();
   const printed = useSyncExternalStore(
     live?.output.subscribe ?? NOBODY,
     live?.output.tasks ?? (() => NO_OUTPUT),
@@ -45,6 +47,16 @@ export default function BuildLog({
   const isWhole = kept !== null && (kept.isDone || seen === null) && kept.problem === null;
   const text = isWhole ? kept.text : seen;
   const isLive = source === null ? running : source.state === "running";
+
+  // The numbers of all tasks' lines are of this page alone; those of a task's log last.
+  const elsewhere = (line: number) => {
+    const place = source === null ? live?.output.placeOf(line) : null;
+    if (place == null) return null;
+    const query = new URLSearchParams(location.search);
+    query.set("task", place.key);
+    const href = `${location.pathname}?${query}#L${place.line}`;
+    return { href, go: () => navigate(href) };
+  };
 
   const choice = (
     <Choice
@@ -79,6 +91,7 @@ export default function BuildLog({
         text={text ?? NOTHING}
         label={source === null ? `output of build ${id.slice(0, 12)}` : `output of ${source.key}`}
         isLive={isLive}
+        elsewhere={elsewhere}
         beginsAt={isLive || source?.state === "failed" ? "end" : "begin"}
         {...(isWhole && source !== null && { download: logAddress(id, source) })}
       >
@@ -87,7 +100,8 @@ export default function BuildLog({
       {isLive && !isWhole && (
         <p className="soft small">
           Live, from when you came here. What was printed before is shown once a task is over: then
-          all of its output is kept.
+          all of its output is kept. Lines of a task have the numbers that they keep; a click on one
+          of all tasks leads to it.
         </p>
       )}
     </div>
