@@ -22,7 +22,7 @@ from buildnet.node.api.answers.cache import (
     ShownBlob,
     ShownResult,
 )
-from buildnet.node.api.blob_text import NAME
+from buildnet.node.api.blob_text import digest_of
 from buildnet.node.api.declared import Asking, declared_router, does
 from buildnet.node.api.paging import number_of
 from buildnet.node.auth.actions import Action
@@ -169,14 +169,14 @@ def cache_routes(service: NodeService) -> APIRouter:
 
 
 def _digest(text: str) -> Digest:
-    if not NAME.fullmatch(text):
+    found = digest_of(text)
+    if found is None:
         raise UsageError(
             f"{text[:80]!r} names no blob",
             hint="write HASH/SIZE, 64 hexadecimal digits and a number of bytes, as `log` in a "
             "build's JSON is",
         )
-    hash, _, size = text.partition("/")
-    return Digest(hash, int(size))
+    return found
 
 
 def _details(details: ActionDetails | BlobDetails) -> dict[str, Any]:

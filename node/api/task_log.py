@@ -7,7 +7,7 @@ from typing import Any
 
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import NotFoundError
-from buildnet.node.api.blob_text import NAME
+from buildnet.node.api.blob_text import digest_of
 
 
 def log_of(
@@ -25,10 +25,9 @@ def log_of(
             continue
         shards = entry.get("shards") or ()
         mine = entry if not number else next((one for one in shards if one["shard"] == number), {})
-        found = mine.get("log")
-        if found and NAME.fullmatch(found):  # another node may have told it
-            name, _, size = found.partition("/")
-            return Digest(name, int(size)), str(mine.get("node") or "")
+        digest = digest_of(mine.get("log") or "")
+        if digest is not None:
+            return digest, str(mine.get("node") or "")
         if shards and not number:
             raise NotFoundError(
                 f"{package}#{task} ran in {len(shards)} shards, each with an output of its own",

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from buildnet.cli.client import Client
 from buildnet.cli.testing import write_files
 from testbed.building import PATIENCE_S, Building
 from testbed.nodes import Cluster, Node, NodeError
@@ -112,6 +113,11 @@ def test_a_build_of_another_node_is_told_in_full_and_kept(trio: Cluster, tmp_pat
     compared = other.get(f"/api/builds/compare?before={first}&after={second}")
     (changed,) = [one for one in compared["tasks"] if one["task"] == "app"]
     assert changed["changes"] == ["file app/b.txt changed"]
+    for node in (driver, other):
+        path = f"/api/build/{second}/file?package=app&path={file['path']}"
+        assert downloaded(node, path) == b"one\nc\n"
+    with pytest.raises(NodeError, match="NOT_FOUND"):
+        other.get(f"/api/build/{second}/file?package=app&path=none")
     statements = other.get(f"/api/build/{second}/provenance?package=app")["statements"]
     assert [one["package"] for one in statements] == ["app"]
 
@@ -143,6 +149,12 @@ def test_a_build_of_another_node_is_told_in_full_and_kept(trio: Cluster, tmp_pat
     driver.start()
     trio.settle()
     assert asked(third, f"/api/build/{second}")["status"] == "succeeded"
+
+
+def downloaded(node: Node, path: str) -> bytes:
+    """Return the file that a node answers with."""
+    with Client(socket_path=node.home.socket_path()).download(path) as content:
+        return b"".join(content)
 
 
 def told_lost(node: Node, build: str) -> bool:

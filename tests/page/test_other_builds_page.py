@@ -75,6 +75,9 @@ def test_a_build_of_another_node_is_looked_at_until_that_one_is_lost(
     open_tab(page, "Artifacts")
     page.get_by_label("Artifacts").get_by_text(re.compile("^app")).click()
     expect(page.get_by_role("row", name=re.compile("out.txt")).first).to_contain_text("1 byte")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="out.txt").first.click()
+    assert Path(download.value.path()).read_text() == "b"
     page.goto(f"/ui/builds/{build}?tab=log&task=app%23build")
     expect(page.get_by_text("of app").first).to_be_visible()
 

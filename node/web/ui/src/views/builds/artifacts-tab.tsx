@@ -1,5 +1,6 @@
 import { Download } from "lucide-react";
 import { api, query, type Schema } from "@/api/client";
+import { useMay } from "@/api/session";
 import { CopyButton } from "@/components/command";
 import { FilterBar, SearchBox } from "@/components/filters";
 import { save } from "@/components/package-graph/export";
@@ -73,7 +74,14 @@ export default function ArtifactsTab({ build }: { build: ShownBuild }) {
   );
 }
 
+/** Where a file of a task is had. */
+function fileOf(build: string, made: Made, path: string): string {
+  const query = new URLSearchParams({ package: made.name, task: made.task, path });
+  return `/api/build/${encodeURIComponent(build)}/file?${query}`;
+}
+
 function Task({ made, build }: { made: Made; build: ShownBuild }) {
+  const mayGet = useMay("trigger-build");
   return (
     <details className="card">
       <summary>
@@ -107,7 +115,13 @@ function Task({ made, build }: { made: Made; build: ShownBuild }) {
                 {made.files.map((file) => (
                   <tr key={file.path}>
                     <td className="mono">
-                      {file.path}
+                      {mayGet && file.digest !== null ? (
+                        <a href={fileOf(build.id, made, file.path)} download>
+                          {file.path}
+                        </a>
+                      ) : (
+                        file.path
+                      )}
                       {file.target !== null && <span className="soft"> → {file.target}</span>}
                       {file.executable && <span className="soft"> (executable)</span>}
                     </td>
