@@ -143,6 +143,23 @@ def test_a_node_that_is_gone_is_told_and_found_again(visiting: Visiting, cluster
     expect(visit.page.get_by_role("heading", name="Queue", level=1)).to_be_visible()
 
 
+def test_who_has_no_network_is_told_and_sees_the_rest_once_it_is_back(owner: Visit) -> None:
+    owner.forgive("net::ERR_|WebSocket connection|Unable to preload|dynamically imported")
+    page = owner.page
+    live, banner = page.get_by_test_id("live"), page.get_by_role("banner")
+    of_nodes = page.get_by_role("main").get_by_text("node2").first
+    expect(of_nodes).to_be_visible()
+    page.context.set_offline(True)
+    expect(live).to_have_text("connection lost, trying again")
+    expect(banner.get_by_text("as of")).to_be_visible()
+    expect(of_nodes).to_be_visible()
+    page.get_by_role("link", name="Queue", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("the node does not answer")
+    page.context.set_offline(False)
+    expect(live).to_have_text("live")
+    expect(page.get_by_role("heading", name="Queue", level=1)).to_be_visible()
+
+
 @pytest.mark.thorough
 def test_a_window_gives_the_focus_back_to_what_opened_it(owner: Visit) -> None:
     opener = owner.page.get_by_role("button", name="Invite a node")

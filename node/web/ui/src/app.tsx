@@ -1,5 +1,10 @@
-import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
-import { useEffect, useMemo } from "react";
+import {
+  type Query,
+  QueryClient,
+  QueryClientProvider,
+  useQueryClient,
+} from "@tanstack/react-query";
+import { useEffect, useMemo, useSyncExternalStore } from "react";
 import { Redirect, Route, Switch } from "wouter";
 import { Problem } from "@/api/problem";
 import { type Session, useSession } from "@/api/session";
@@ -19,7 +24,11 @@ export function App() {
     () =>
       new QueryClient({
         defaultOptions: {
+          // A node of this host or of this network answers without any other network, too.
+          mutations: { networkMode: "always" },
           queries: {
+            networkMode: "always",
+            refetchOnReconnect: true,
             staleTime: FRESH_MS,
             // What was refused or is not there does not change by asking again.
             retry: (failures, thrown) => failures < 2 && Problem.from(thrown).status === 0,
@@ -66,6 +75,13 @@ function Live({ session }: { session: Session }) {
     feed.start();
     return () => feed.stop();
   }, [feed]);
+  const client = useQueryClient();
+  const isLive = useSyncExternalStore(feed.subscribe, () => feed.getState().status === "live");
+  useEffect(() => {
+    // What could not be asked for meanwhile is asked for again.
+    const failed = { predicate: (one: Query) => one.state.status === "error" };
+    if (isLive) void client.refetchQueries({ type: "active", ...failed });
+  }, [isLive, client]);
   return (
     <FeedContext value={feed}>
       <Frame session={session} />

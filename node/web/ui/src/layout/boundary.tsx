@@ -1,6 +1,6 @@
-import { Component, type ReactNode, useEffect, useState } from "react";
+import { Component, type ReactNode, useEffect, useRef } from "react";
 import { ProblemView } from "@/components/problem-view";
-import { useFeedState } from "@/live/use-live";
+import { useFeed, useFeedState } from "@/live/use-live";
 
 /** Keeps the rest of the page alive where a view fails, or could not be fetched. */
 export class Boundary extends Component<{ children: ReactNode }, { thrown: unknown }> {
@@ -19,10 +19,13 @@ export class Boundary extends Component<{ children: ReactNode }, { thrown: unkno
 /** What was not fetched is not asked for again by itself: the page is loaded anew, and by itself
  * once a node that did not answer is back. */
 function Failed({ thrown }: { thrown: unknown }) {
+  const feed = useFeed();
   const { status } = useFeedState();
-  const [wasLost] = useState(status === "lost");
+  const wasLost = useRef(false);
+  useEffect(() => feed.check(), [feed]);
   useEffect(() => {
-    if (wasLost && status === "live") location.reload();
-  }, [wasLost, status]);
+    if (status === "lost") wasLost.current = true;
+    else if (status === "live" && wasLost.current) location.reload();
+  }, [status]);
   return <ProblemView problem={thrown} onRetry={() => location.reload()} />;
 }

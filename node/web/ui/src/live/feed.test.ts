@@ -52,6 +52,7 @@ beforeEach(() => {
         timers = timers.filter((one) => one !== timer);
       };
     },
+    changed: () => () => {},
   };
   feed = new Feed(surroundings);
   feed.start();
@@ -129,6 +130,25 @@ describe("Feed", () => {
     expect(again.sent).toEqual([{ type: "subscribe", channels: CHANNELS, cursor: "a-2" }]);
     again.onclose({ code: 1006, reason: "" });
     expect(timers.map((timer) => timer.ms)).toContain(500);
+  });
+
+  it("is lost where nothing is heard after the network changed, and tries at once when it is back", async () => {
+    const socket = await connected();
+    socket.hear(snapshot);
+    feed.check();
+    expect(socket.sent.at(-1)).toEqual({ type: "ping" });
+    socket.hear({ type: "pong", cursor: "a-1" });
+    expect(timers.map((timer) => timer.ms)).toEqual([40_000]);
+    feed.check();
+    expect(timers.map((timer) => timer.ms)).toEqual([3_000]);
+    timers[0]?.run();
+    expect(feed.getState()).toMatchObject({ status: "lost" });
+    feed.check();
+    const again = await connected();
+    expect(again).not.toBe(socket);
+    again.hear({ type: "resumed", cursor: "a-1" });
+    expect(feed.getState()).toMatchObject({ status: "live", reason: null });
+    expect(sockets).toHaveLength(2);
   });
 
   it("ends where its credential does not count any more", async () => {

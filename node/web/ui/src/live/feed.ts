@@ -26,6 +26,8 @@ export interface Surroundings {
   /** Run this before the next picture is drawn. */
   soon(run: () => void): void;
   after(ms: number, run: () => void): () => void;
+  /** Run this when the device's network comes or goes, or somebody looks again; returns what ends it. */
+  changed(run: () => void): () => void;
 }
 
 type EventListener = (event: LiveEvent) => void;
@@ -33,6 +35,7 @@ type EventListener = (event: LiveEvent) => void;
 const EMPTY: Items = new Map();
 const ALWAYS: readonly Channel[] = ["nodes", "resources", "builds", "queue"];
 const SILENT_AFTER_MS = 40_000; // the node says `alive` each 25 s
+const ANSWERS_WITHIN_MS = 3_000;
 const RETRY_MS = [250, 500, 1_000, 2_000, 5_000];
 const POLICY = 1008;
 
@@ -46,8 +49,9 @@ export class Feed {
   private cursor: string | null = null;
   private stopped = true;
   private attempt = 0;
-  private cancelRetry: () => void = () => {};
+  private cancelRetry: (() => void) | null = null;
   private cancelSilence: () => void = () => {};
+  private endWatch: () => void = () => {};
   private drawing = false;
   private readonly extra = new Map<Channel, number>();
   private readonly current = new Map<Channel, Map<string, Item>>();
@@ -75,15 +79,33 @@ export class Feed {
   start(): void {
     if (!this.stopped) return;
     this.stopped = false;
+    this.endWatch = this.around.changed(() => this.check());
     this.connect();
   }
 
   stop(): void {
     this.stopped = true;
-    this.cancelRetry();
+    this.endWatch();
+    this.cancelRetry?.();
+    this.cancelRetry = null;
     this.cancelSilence();
     this.socket?.close();
     this.socket = null;
+  }
+
+  /**
+   * Find out now whether the node can be heard: the device's network came or went, or it slept. A
+   * connection of which nothing is left may look open for a long time.
+   */
+  check(): void {
+    if (this.cancelRetry !== null) {
+      this.cancelRetry();
+      this.attempt = 0;
+      this.connect();
+    } else if (this.socket?.readyState === WebSocket.OPEN) {
+      this.socket.send(JSON.stringify({ type: "ping" }));
+      this.endIfSilent(ANSWERS_WITHIN_MS);
+    }
   }
 
   /** Call this after each change; returns what ends it. */
@@ -130,6 +152,7 @@ export class Feed {
   }
 
   private connect(): void {
+    this.cancelRetry = null;
     this.tell({ status: this.cursor === null ? "connecting" : "lost" });
     this.around.ticket().then(
       (ticket) => this.open(ticket),
@@ -180,9 +203,19 @@ export class Feed {
     this.cancelRetry = this.around.after(wait, () => this.connect());
   }
 
-  private heard(message: Record<string, unknown>): void {
+  private endIfSilent(ms: number): void {
     this.cancelSilence();
-    this.cancelSilence = this.around.after(SILENT_AFTER_MS, () => this.socket?.close());
+    this.cancelSilence = this.around.after(ms, () => {
+      const silent = this.socket;
+      // Not when it has closed: without a network nobody answers that either.
+      this.socket = null;
+      silent?.close();
+      this.lost("nothing is heard of the node");
+    });
+  }
+
+  private heard(message: Record<string, unknown>): void {
+    this.endIfSilent(SILENT_AFTER_MS);
     this.state = { ...this.state, heardAt: this.around.now() };
     if (typeof message.cursor === "string") this.cursor = message.cursor;
     if (message.type === "error") {

@@ -30,6 +30,18 @@ const SURROUNDINGS: Surroundings = {
     const timer = setTimeout(run, ms);
     return () => clearTimeout(timer);
   },
+  changed: (run) => {
+    const seen = () => document.hidden || run();
+    const heard = [
+      [window, "online", run],
+      [window, "offline", run],
+      [document, "visibilitychange", seen],
+    ] as const;
+    for (const [target, name, listener] of heard) target.addEventListener(name, listener);
+    return () => {
+      for (const [target, name, listener] of heard) target.removeEventListener(name, listener);
+    };
+  },
 };
 
 export const FeedContext = createContext<Feed | null>(null);
