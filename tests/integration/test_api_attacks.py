@@ -302,6 +302,7 @@ def test_a_key_for_other_workspaces_gets_to_nothing_of_a_build(
     build = json.loads(told.body.splitlines()[-1])["report"]["build_id"]
     queries = {
         "/api/build/{build_id}/log": "?package=a",
+        "/api/build/{build_id}/file": "?package=a&path=b",
         "/api/builds/compare": f"?before={build}&after={build}",
         "/api/builds/trends": "?workspace=w",
     }
