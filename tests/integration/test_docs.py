@@ -36,6 +36,7 @@ DOCS = REPOSITORY / "docs"
 DOCUMENTS = sorted(DOCS.rglob("*.md"))
 _FENCE = re.compile(r"^ *```(?P<info>[^\n]*)\n(?P<text>.*?)^ *```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+_PICTURE = re.compile(r"!\[([^\]]*)\]\(([^)\s]+)\)")
 _CODE_IN_SOURCE = re.compile(r"\bcode(?:\"\s*:|\s*=)\s*(\"[A-Z_]+\"[^,\n]*)")
 _COMMANDS: dict[str, Any] = dict(commands(typer.main.get_command(app)))
 
@@ -198,6 +199,17 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert leads_to.exists(), f"{page.name} links to {target}, which is not there"
         if anchor:
             assert anchor in anchors(leads_to), f"{page.name}: no heading for {target}"
+
+
+def test_pictures_are_there_and_told_in_words_and_none_is_left_over() -> None:
+    shown: set[Path] = set()
+    for page in [*DOCUMENTS, REPOSITORY / "README.md"]:
+        for words, target in _PICTURE.findall(without_code(page)):
+            picture = (page.parent / target).resolve()
+            assert picture.exists(), f"{page.name} shows {target}, which is not there"
+            assert words, f"{page.name} shows {target} without words for who can't see it"
+            shown.add(picture)
+    assert shown == set((DOCS / "screens").iterdir())
 
 
 def test_every_page_can_be_reached_from_the_index() -> None:

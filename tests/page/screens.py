@@ -44,6 +44,7 @@ _DOCS = Path(__file__).parents[2] / "docs/screens"
 _QUALITY = 70
 _QUIET_MS = 3_000.0
 _TERMINAL = (100, 31)
+_TERMINAL_PX = 1000
 _PIECES = (
     r"\d+ cores of studio to CPU",
     r"\d+ cores of attic to CPU",
@@ -72,9 +73,8 @@ def _shape(page: Page) -> None:
             page.get_by_role("button", name=re.compile(f"^Add {what}")).first.click()
         page.get_by_role("combobox", name="Workspace").select_option(label="shop")
     expect(page.get_by_role("region", name="Estimate")).to_contain_text("Confidence")
-    page.locator(".palette, .palette *").evaluate_all(
-        "all => all.forEach((each) => { each.scrollTop = 0 })"
-    )
+    parts = page.locator(".palette, .palette *")
+    parts.evaluate_all("all => { for (const each of all) each.scrollTop = 0 }")
     page.evaluate("scrollTo(0, 0)")
 
 
@@ -89,6 +89,16 @@ def _open_an_entry(page: Page) -> None:
     expect(page.get_by_role("heading", name=re.compile("proof", re.IGNORECASE))).to_be_visible()
 
 
+def _show_graph(page: Page) -> None:
+    if page.viewport_size != PHONE:
+        return  # it is in sight
+    page.locator(".graph-frame").evaluate("frame => frame.scrollIntoView({block: 'end'})")
+
+
+def _show_log(page: Page) -> None:
+    page.locator(".log-viewer").evaluate("log => log.scrollIntoView({block: 'end'})")
+
+
 def _ask_for_a_build(page: Page) -> None:
     page.get_by_role("dialog").get_by_label("Workspace").wait_for()
 
@@ -98,8 +108,7 @@ def live(running: str) -> tuple[View, ...]:
     return (
         View("overview", "/", phone=True),
         View("queue", "/ui/queue", phone=True),
-        View("build-graph", f"/ui/builds/{running}", phone=True),
-        View("build-timeline", f"/ui/builds/{running}?tab=timeline"),
+        View("build-graph", f"/ui/builds/{running}", phone=True, height=1000, before=_show_graph),
         View("builds", "/ui/builds", phone=True),
         View("access-sessions", "/ui/access?tab=sessions", phone=True),
         View("nodes", "/ui/nodes", phone=True),
@@ -116,7 +125,8 @@ def settled(studio: Studio) -> tuple[View, ...]:
         View("topology", "/ui/topology", phone=True),
         View("topology-matrix", "/ui/topology?tab=matrix"),
         View("build-failed", failed, phone=True),
-        View("build-log", f"{failed}?tab=log", phone=True),
+        View("build-log", f"{failed}?tab=log", phone=True, height=960, before=_show_log),
+        View("build-timeline", f"/ui/builds/{first}?tab=timeline", phone=True),
         View("build-tasks", f"{tested}?tab=tasks", phone=True),
         View("build-review", f"/ui/builds/{second}?tab=review"),
         View("build-artifacts", f"/ui/builds/{second}?tab=artifacts"),
@@ -125,7 +135,7 @@ def settled(studio: Studio) -> tuple[View, ...]:
         View("builds-trends", "/ui/builds/trends?workspace=shop"),
         View("packages", f"/ui/packages?{shop}", phone=True),
         View("package", f"/ui/packages?{shop}&package=cart"),
-        View("builder", "/ui/builder", phone=True, height=1560, before=_shape),
+        View("builder", "/ui/builder", phone=True, height=1640, before=_shape),
         View("builder-kept", "/ui/builder?tab=kept"),
         View("cache", "/ui/cache", phone=True),
         View("ledger", "/ui/ledger", phone=True),
@@ -170,13 +180,15 @@ class Camera:
         schemes: tuple[Scheme, ...] = ("dark", "light")
         for scheme in schemes:
             self._page.emulate_media(color_scheme=scheme)
-            self._visit.wait_for_pictures()
-            shot = self._developed.send(
-                "Page.captureScreenshot", {"format": "webp", "quality": _QUALITY}
-            )
-            path = self._into / f"{name}-{scheme}.webp"
-            path.write_bytes(base64.b64decode(shot["data"]))
-            print(f"{path.name}: {path.stat().st_size / 1024:.0f} KiB", flush=True)
+            self.keep(f"{name}-{scheme}")
+
+    def keep(self, name: str) -> None:
+        """Keep what is seen now."""
+        self._visit.wait_for_pictures()
+        asked = {"format": "webp", "quality": _QUALITY}
+        picture = base64.b64decode(self._developed.send("Page.captureScreenshot", asked)["data"])
+        (self._into / f"{name}.webp").write_bytes(picture)
+        print(f"{name}: {len(picture) / 1024:.0f} KiB", flush=True)
 
     def _settle(self) -> None:
         if "/login" not in self._page.url:
@@ -220,13 +232,13 @@ def _take_terminal(studio: Studio, visit: Visit, into: Path) -> None:
     """Keep what the dashboard shows; the browser makes a picture of its drawing."""
     with ThreadPoolExecutor(1) as thread:  # the browser has the loop of this one
         drawing = thread.submit(asyncio.run, _draw_terminal(studio)).result()
-    visit.page.set_viewport_size(DESKTOP)
+    visit.page.set_viewport_size({"width": _TERMINAL_PX, "height": _TERMINAL_PX})
     visit.page.goto("about:blank")
     visit.page.set_content(f"<body style='margin:0'>{drawing}</body>")
     box = visit.page.locator("svg").bounding_box()
     assert box is not None
     visit.page.set_viewport_size({"width": round(box["width"]), "height": round(box["height"])})
-    Camera(visit, into, ()).develop("dashboard")
+    Camera(visit, into, ()).keep("dashboard")
 
 
 async def _draw_terminal(studio: Studio) -> str:
@@ -252,6 +264,9 @@ def main(arguments: Sequence[str]) -> int:
     program = find_chromium()
     if program is None:
         print("there is no Chromium: apt-get install chromium", file=sys.stderr)
+        return 1
+    if asked.at.exists():
+        print(f"{asked.at} is there already: remove it, or say --at", file=sys.stderr)
         return 1
     asked.at.mkdir()
     try:

@@ -42,7 +42,7 @@ export function Table<Row>({
   const left = Math.max(0, sorted.length - most);
   const table = (
     <div className="table-frame">
-      <table className="table">
+      <table className="table titled">
         <caption className="unseen">{caption}</caption>
         <thead>
           <tr>

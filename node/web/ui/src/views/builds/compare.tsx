@@ -47,7 +47,7 @@ export default function Compare() {
           All builds
         </Link>
       </ViewHead>
-      <div className="card row">
+      <div className="card row compared">
         <Choice label="Before" value={a} options={options} onChange={setA} />
         <Choice label="After" value={b} options={options} onChange={setB} />
         {a === "" && before !== undefined && (

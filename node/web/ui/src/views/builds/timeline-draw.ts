@@ -112,12 +112,14 @@ function drawBar(pen: CanvasRenderingContext2D, picture: Picture, bar: Bar): voi
   const y = yOf(picture, bar.row) + 3;
   const tall = ROW - 6;
   let [left, right] = [Number.POSITIVE_INFINITY, 0];
+  let widest = { x: 0, width: 0 };
   for (const part of bar.parts) {
     if (!isWork(part.name)) continue;
     const x = Math.max(GUTTER, xOf(picture, part.from));
     const end = Math.max(x + 1, xOf(picture, part.to));
     left = Math.min(left, x);
     right = Math.max(right, end);
+    if (end - x > widest.width) widest = { x, width: end - x };
     pen.fillStyle = picture.colour(PART_COLOURS[part.name]);
     pen.globalAlpha = bar.open ? 0.45 : 1;
     pen.fillRect(x, y, end - x, tall);
@@ -129,13 +131,14 @@ function drawBar(pen: CanvasRenderingContext2D, picture: Picture, bar: Bar): voi
   if (bar.key === picture.chosen) {
     outline(pen, picture.colour("--accent"), left - 2, y - 2, right - left + 4, tall + 4, 2.5);
   }
-  if (right - left > 48) {
+  // Its name stands in its longest part: another bar may lie where it only waits.
+  if (widest.width > 48) {
     pen.save();
     pen.beginPath();
-    pen.rect(left, y, right - left - 3, tall);
+    pen.rect(widest.x, y, widest.width - 3, tall);
     pen.clip();
     pen.fillStyle = picture.colour(bar.open ? "--text" : "--surface");
-    pen.fillText(bar.key, left + 5, y + tall / 2 + 0.5);
+    pen.fillText(bar.key, widest.x + 5, y + tall / 2 + 0.5);
     pen.restore();
   }
 }

@@ -94,7 +94,7 @@ function columns(show: (action: string) => void): Column<Result>[] {
       cell: (row) => (
         <button
           type="button"
-          className="button plain mono"
+          className="button plain link mono"
           title={row.action}
           onClick={() => show(row.action)}
         >
