@@ -157,6 +157,9 @@ def _one(console: Console, client: Client, build: dict[str, Any]) -> None:
     )
     if (where := _where(build.get("durable"))) is not None:
         console.print(where)
+    if (told := build.get("recorded_on")) is not None:
+        kept = "" if told["kept_at"] is None else age_text(time.time() - told["kept_at"])
+        console.print(f"on record on {escaped(told['name'])}{kept and f', as it told {kept}'}")
     if build.get("estimate_error") is not None:
         low, high = build["estimate"]["interval_ms"]
         console.print(

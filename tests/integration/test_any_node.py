@@ -124,7 +124,7 @@ def test_a_build_of_another_node_is_told_in_full_and_kept(trio: Cluster, tmp_pat
     # On the command line, by the beginning of its id too.
     assert other("history", second[:12], "--log", "app").out == "of app\n"
     assert "of base" in other("logs", first, "base").out
-    assert "app" in other("history", second).out
+    assert f"on record on {driver.name}, as it told" in other("history", second).out
     other("history", second, "--trace", str(tmp_path / "trace.json"))
     assert json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
 
