@@ -17,6 +17,7 @@ from starlette.routing import BaseRoute
 
 from buildnet.node.api.entity_tag import tagged
 from buildnet.node.api.json_text import require_json
+from buildnet.node.api.packing import packed
 from buildnet.node.api.repeats import HEADER, answered_once, require_answer
 from buildnet.node.auth.actions import OF_THE_CLUSTER, Action
 from buildnet.node.auth.caller import NOBODY, Caller, CallerKind
@@ -130,7 +131,7 @@ class DeclaredRoute(APIRoute):
                 repeats = request.app.state.repeats
                 require_answer(request, goes_on=goes_on)
                 return await answered_once(repeats, who, request, handle, is_secret=is_secret)
-            return tagged(request, await handle(request))
+            return tagged(request, await packed(request, await handle(request)))
 
         return checked
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from buildnet.node.api.entity_tag import tag_of
+from buildnet.node.api.packing import FROM_BYTES, LEVEL
 
 if TYPE_CHECKING:
     from buildnet.node.service import NodeService
@@ -24,8 +25,6 @@ KEPT_S = 0.25
 _AHEAD = 0.5
 """The next one is begun when the kept one has had this share of its time."""
 _SLICE_S = 0.001
-_PACKED_FROM_BYTES = 16 * 1024
-_LEVEL = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +81,8 @@ class PoolTexts:
         here, since = self._here(), time.monotonic()
         plain = await self._in_slices()
         packed = None
-        if len(plain) >= _PACKED_FROM_BYTES:
-            packed = await asyncio.to_thread(gzip.compress, plain, _LEVEL, mtime=0)
+        if len(plain) >= FROM_BYTES:
+            packed = await asyncio.to_thread(gzip.compress, plain, LEVEL, mtime=0)
         made = PoolText(plain, tag_of(plain), packed, tag_of(packed or b""))
         self._kept, self._kept_since, self._of, self._is_ahead = made, since, here, False
         return made
