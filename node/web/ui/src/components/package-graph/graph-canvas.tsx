@@ -60,7 +60,8 @@ function Canvas({ shape, places, selected, found, onSelect }: Drawing) {
         old.selected === (node.id === selected) &&
         old.data.node.state === node.state &&
         old.data.node.label === node.label &&
-        old.data.node.hidden === node.hidden;
+        old.data.node.hidden === node.hidden &&
+        old.data.node.within === node.within;
       // What stays the same is the same object, so that nothing of it is drawn again.
       now.set(node.id, same ? old : flowNode(node, position, isFound, node.id === selected));
     }

@@ -1,5 +1,10 @@
 import { useMemo } from "react";
-import { dependents, type GraphPackage, type Shown } from "@/components/package-graph/shape";
+import {
+  dependents,
+  directoryWords,
+  type GraphPackage,
+  type Shown,
+} from "@/components/package-graph/shape";
 import { LOOKS } from "@/components/package-graph/states";
 import { type Column, Table } from "@/components/table";
 import { useFilter } from "@/components/url-state";
@@ -33,9 +38,14 @@ export function GraphList({
     {
       name: "package",
       cell: (node) => (
-        <button type="button" className="button plain link" onClick={() => onSelect(node.id)}>
-          {node.label}
-        </button>
+        <span className="row">
+          <button type="button" className="button plain link" onClick={() => onSelect(node.id)}>
+            {node.label}
+          </button>
+          {node.within !== null && (
+            <span className="soft small">of {directoryWords(node.within)}</span>
+          )}
+        </span>
       ),
       sort: (node) => node.label,
     },

@@ -1,7 +1,9 @@
 import type { Node, NodeProps } from "@xyflow/react";
-import { memo } from "react";
+import { FolderMinus } from "lucide-react";
+import { memo, useContext } from "react";
+import { CloseDirectory } from "@/components/package-graph/close-directory";
 import { shortened } from "@/components/package-graph/export";
-import type { ShownNode } from "@/components/package-graph/shape";
+import { directoryWords, type ShownNode } from "@/components/package-graph/shape";
 import { LOOKS } from "@/components/package-graph/states";
 
 export interface NodeData extends Record<string, unknown> {
@@ -27,6 +29,28 @@ export const GraphNode = memo(function GraphNode({ data, selected }: NodeProps<F
       </svg>
       <span>{shortened(node.label)}</span>
       {node.hidden > 0 && <b>+{node.hidden}</b>}
+      {node.within !== null && <Close directory={node.within} />}
     </div>
   );
 });
+
+/** The keyboard has the same button above the drawing, once for each directory. */
+function Close({ directory }: { directory: string }) {
+  const close = useContext(CloseDirectory);
+  const words = `Close ${directoryWords(directory)}`;
+  return (
+    <button
+      type="button"
+      className="graph-close"
+      tabIndex={-1}
+      aria-label={words}
+      title={words}
+      onClick={(event) => {
+        event.stopPropagation();
+        close(directory);
+      }}
+    >
+      <FolderMinus aria-hidden size={14} />
+    </button>
+  );
+}

@@ -1,11 +1,13 @@
-import { Download, ListTree, Network } from "lucide-react";
-import { lazy, Suspense, useDeferredValue, useMemo, useState } from "react";
+import { Download, FolderMinus, ListTree, Network } from "lucide-react";
+import { lazy, Suspense, useCallback, useDeferredValue, useMemo, useState } from "react";
 import { Choice, SearchBox } from "@/components/filters";
+import { CloseDirectory } from "@/components/package-graph/close-directory";
 import { save, toPng, toSvg } from "@/components/package-graph/export";
 import { GraphList } from "@/components/package-graph/graph-list";
 import {
   directoryOf,
   directoryOfNode,
+  directoryWords,
   type GraphPackage,
   type GraphState,
   shown,
@@ -80,6 +82,11 @@ export function PackageGraph({
     if (directory !== null) setOpen((before) => new Set(before).add(directory));
     else select(id ?? "");
   };
+  const closeDirectory = useCallback(
+    (directory: string) =>
+      setOpen((before) => new Set([...before].filter((one) => one !== directory))),
+    [],
+  );
   const toggle = (id: string) =>
     setCollapsed((before) => {
       const after = new Set(before);
@@ -133,6 +140,18 @@ export function PackageGraph({
           make={places === null ? null : () => toSvg(shape, places, pageColours(), name)}
         />
       </div>
+      {groups === "yes" && open.size > 0 && (
+        <ul className="row graph-open" aria-label="Open directories">
+          {[...open].sort().map((directory) => (
+            <li key={directory}>
+              <button type="button" className="button" onClick={() => closeDirectory(directory)}>
+                <FolderMinus aria-hidden size={16} />
+                Close {directoryWords(directory)}
+              </button>
+            </li>
+          ))}
+        </ul>
+      )}
       <Legend packages={packages} />
       <div className={chosen === undefined ? "graph-body" : "graph-body with-panel"}>
         {isList ? (
@@ -143,13 +162,15 @@ export function PackageGraph({
               {places === null ? (
                 <Loading what={`the layout of ${plural(shape.nodes.length, "package")}`} />
               ) : (
-                <GraphCanvas
-                  shape={shape}
-                  places={places}
-                  selected={selected || null}
-                  found={found}
-                  onSelect={pick}
-                />
+                <CloseDirectory value={closeDirectory}>
+                  <GraphCanvas
+                    shape={shape}
+                    places={places}
+                    selected={selected || null}
+                    found={found}
+                    onSelect={pick}
+                  />
+                </CloseDirectory>
               )}
             </Suspense>
             {busy && places !== null && <output className="badge graph-busy">laying out…</output>}

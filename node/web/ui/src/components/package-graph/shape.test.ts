@@ -45,12 +45,11 @@ describe("what is shown of a graph", () => {
       members: ["base", "ui", "icons"],
     });
     expect(found.edges).toEqual([["dir:libs", "dir:apps"]]);
-    expect(ids(shown(SHOP, { ...NOTHING, open: new Set(["apps"]) }))).toEqual([
-      "api",
-      "dir:libs",
-      "docs",
-      "web",
-    ]);
+    const open = shown(SHOP, { ...NOTHING, open: new Set(["apps"]) });
+    expect(open.nodes.map((node) => [node.id, node.within])).toContainEqual(["docs", "apps"]);
+    expect(found.nodes.every((node) => node.within === null)).toBe(true);
+    expect(shown(SHOP, NOTHING).nodes.every((node) => node.within === null)).toBe(true);
+    expect(ids(open)).toEqual(["api", "dir:libs", "docs", "web"]);
   });
 
   it("ends where packages need each other in a ring", () => {

@@ -38,6 +38,8 @@ export interface ShownNode {
   members: readonly string[] | null;
   /** How many that it needs are hidden. */
   hidden: number;
+  /** The directory that stands open around it, and can be closed; null: none does. */
+  within: string | null;
 }
 
 export interface Shown {
@@ -82,6 +84,7 @@ export function shown(packages: readonly GraphPackage[], wishes: Wishes): Shown 
         state: one.state,
         members: null,
         hidden: wishes.collapsed.has(one.id) ? one.needs.filter((id) => !kept.has(id)).length : 0,
+        within: wishes.open === null ? null : directory,
       });
     }
   }
@@ -94,6 +97,11 @@ export function directoryOf(path: string | null): string {
   if (path === null) return "elsewhere";
   const end = path.lastIndexOf("/");
   return end < 0 ? "." : path.slice(0, end);
+}
+
+/** A directory as people read it. */
+export function directoryWords(directory: string): string {
+  return directory === "." ? "at the root" : `${directory}/`;
 }
 
 /** A package with all that it needs and all that needs it, however far away. */
@@ -168,10 +176,11 @@ function groupNode(directory: string, members: readonly GraphPackage[]): ShownNo
   const states = new Set(members.map((one) => one.state));
   return {
     id: DIRECTORY + directory,
-    label: `${directory === "." ? "at the root" : `${directory}/`} (${members.length})`,
+    label: `${directoryWords(directory)} (${members.length})`,
     state: MOST_TELLING.find((state) => states.has(state)) ?? "idle",
     members: members.map((one) => one.id),
     hidden: 0,
+    within: null,
   };
 }
 

@@ -36,7 +36,7 @@ export function ResultHolders({ action }: { action: string }) {
           </button>
         </span>
       </div>
-      <ul className="stack tight">
+      <ul className="stack tight" style={{ listStyle: "none", margin: 0, padding: 0 }}>
         {found.data.nodes.map((holder) => (
           <Line key={holder.node_id} holder={holder} />
         ))}
