@@ -2,9 +2,11 @@ import { Fragment } from "react";
 import { Pen } from "@/components/log-viewer/ink";
 import { LogCode } from "@/components/log-viewer/log-code";
 import { parse } from "@/components/log-viewer/log-line";
+import type { Match } from "@/components/log-viewer/log-search";
 import "@/components/log-viewer/log-viewer.css";
 
 const LINES = 20;
+const NONE: Match[] = [];
 
 /** The end of an output as a terminal shows it, but for what would hide something. */
 export function Excerpt({ output }: { output: string }) {
@@ -21,7 +23,7 @@ export function Excerpt({ output }: { output: string }) {
         // biome-ignore lint/suspicious/noArrayIndexKey: lines of an output stay where they are
         <Fragment key={first + place}>
           {place > 0 && "\n"}
-          <LogCode line={line} pattern={null} current={null} />
+          <LogCode line={line} matches={NONE} current={null} />
         </Fragment>
       ))}
     </pre>

@@ -1,21 +1,23 @@
 import type { CSSProperties, ReactNode } from "react";
 import { type Line, marksText, type Span } from "@/components/log-viewer/log-line";
-import { matchesIn } from "@/components/log-viewer/log-search";
+import type { Match } from "@/components/log-viewer/log-search";
 
 /** More are not coloured in one row: a letter in a row of nothing else. */
 const MOST_MATCHES = 200;
 
+type Place = Pick<Match, "row" | "nth">;
+
 /** The text of a row in its colours, with what was looked for; `current`: which match one is at. */
 export function LogCode({
   line,
-  pattern,
+  matches: all,
   current,
 }: {
   line: Line;
-  pattern: RegExp | null;
-  current: number | null;
+  matches: Match[];
+  current: Place | null;
 }) {
-  const matches = pattern === null ? [] : matchesIn(line.text, pattern).slice(0, MOST_MATCHES);
+  const matches = all.slice(0, MOST_MATCHES);
   let at = 0;
   return line.spans.map((span) => {
     const from = at;
@@ -32,8 +34,8 @@ function SpanView({
 }: {
   span: Span;
   from: number;
-  matches: [number, number][];
-  current: number | null;
+  matches: Match[];
+  current: Place | null;
 }) {
   const { ink } = span;
   const content = cutAt(span, from, matches, current);
@@ -50,26 +52,22 @@ function SpanView({
 }
 
 /** A span in pieces: within and outside of matches. */
-function cutAt(
-  span: Span,
-  from: number,
-  matches: [number, number][],
-  current: number | null,
-): ReactNode[] {
+function cutAt(span: Span, from: number, matches: Match[], current: Place | null): ReactNode[] {
   const pieces: ReactNode[] = [];
   let at = 0;
-  matches.forEach(([begin, end], nth) => {
-    const start = Math.max(begin - from, at);
-    const stop = Math.min(end - from, span.text.length);
-    if (stop <= start) return;
+  for (const match of matches) {
+    const start = Math.max(match.from - from, at);
+    const stop = Math.min(match.to - from, span.text.length);
+    if (stop <= start) continue;
+    const isCurrent = match.row === current?.row && match.nth === current.nth;
     if (start > at) pieces.push(shown(span.text.slice(at, start), span.isMark, at));
     pieces.push(
-      <mark key={`hit${start}`} className={nth === current ? "log-hit current" : "log-hit"}>
+      <mark key={`hit${start}`} className={isCurrent ? "log-hit current" : "log-hit"}>
         {shown(span.text.slice(start, stop), span.isMark, start)}
       </mark>,
     );
     at = stop;
-  });
+  }
   if (at < span.text.length) pieces.push(shown(span.text.slice(at), span.isMark, at));
   return pieces;
 }

@@ -48,11 +48,7 @@ export function LogRows({
         />
         {note === null ? (
           <span className="log-code">
-            <LogCode
-              line={lines.line(index)}
-              pattern={search.pattern}
-              current={search.at?.row === index ? search.at.nth : null}
-            />
+            <LogCode line={lines.line(index)} matches={search.marksIn(index)} current={search.at} />
           </span>
         ) : (
           <span className="log-note">{note}</span>

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { LogSearch, matchesIn } from "@/components/log-viewer/log-search";
-import { LogText } from "@/components/log-viewer/log-text";
+import { LogText, ROW_CHARACTERS } from "@/components/log-viewer/log-text";
 
 const always = () => true;
 
@@ -77,6 +77,79 @@ describe("LogSearch", () => {
       search.look(always);
     }
     expect(search.total).toBe(text.rows);
+  });
+});
+
+describe("a line of several rows", () => {
+  const at = (search: LogSearch) =>
+    Array.from({ length: search.total }, (_, index) => search.match(index));
+
+  it("is searched across their borders, wherever those are", () => {
+    for (let ahead = ROW_CHARACTERS - 6; ahead <= ROW_CHARACTERS + 1; ahead += 1) {
+      const search = new LogSearch(
+        logOf(`${"x".repeat(ahead)}needle${"y".repeat(50)}\n`),
+        "needle",
+      );
+      search.look(always);
+      expect([ahead, search.total]).toEqual([ahead, 1]);
+      expect(search.match(0)).toEqual({ row: ahead < ROW_CHARACTERS ? 0 : 1, nth: 0 });
+    }
+  });
+
+  it("is marked on both sides of a border, as one match", () => {
+    const search = new LogSearch(
+      logOf(`${"x".repeat(ROW_CHARACTERS - 2)}needle needle\n`),
+      "needle",
+    );
+    search.look(always);
+    expect(at(search)).toEqual([
+      { row: 0, nth: 0 },
+      { row: 1, nth: 0 },
+    ]);
+    expect(search.marksIn(0)).toEqual([
+      { from: ROW_CHARACTERS - 2, to: ROW_CHARACTERS, row: 0, nth: 0 },
+    ]);
+    expect(search.marksIn(1)).toEqual([
+      { from: 0, to: 4, row: 0, nth: 0 },
+      { from: 5, to: 11, row: 1, nth: 0 },
+    ]);
+  });
+
+  it("counts what overlaps a border once", () => {
+    const search = new LogSearch(logOf(`${"a".repeat(ROW_CHARACTERS * 2 + 1)}\n`), "aaa");
+    search.look(always);
+    expect(search.total).toBe(Math.floor((ROW_CHARACTERS * 2 + 1) / 3));
+  });
+
+  it("does not go on in the next line, nor behind a note", () => {
+    const text = logOf(`${"x".repeat(ROW_CHARACTERS - 3)}nee\ndle\nnee`);
+    text.note("missing");
+    text.append("dle\n");
+    const search = new LogSearch(text, "needle");
+    search.look(always);
+    expect(search.total).toBe(0);
+  });
+
+  it("finds what is longer than a row", () => {
+    const long = "needle".repeat(ROW_CHARACTERS / 2);
+    const search = new LogSearch(logOf(`ahead ${long}needle\n`), long);
+    search.look(always);
+    expect(at(search)).toEqual([{ row: 0, nth: 0 }]);
+    expect(search.marksIn(1)).toMatchObject([{ from: 0, to: ROW_CHARACTERS }]);
+  });
+
+  it("is looked at again where the row below was not over", () => {
+    const text = logOf(`${"x".repeat(ROW_CHARACTERS - 3)}need`);
+    const search = new LogSearch(text, "needle");
+    search.look(always);
+    expect(search.total).toBe(0);
+    text.append("le and needle\n");
+    search.look(always);
+    expect(at(search)).toEqual([
+      { row: 0, nth: 0 },
+      { row: 1, nth: 0 },
+    ]);
+    expect(search.marksIn(1).map(({ from }) => from)).toEqual([0, 8]);
   });
 });
 

@@ -1,5 +1,5 @@
 import { useEffect, useMemo, useReducer, useState } from "react";
-import { LogSearch } from "@/components/log-viewer/log-search";
+import { LogSearch, type Match } from "@/components/log-viewer/log-search";
 import type { LogText } from "@/components/log-viewer/log-text";
 
 /** A search looks for so long, then lets the browser draw. */
@@ -8,7 +8,8 @@ const SLICE_MS = 12;
 export interface Found {
   needle: string;
   setNeedle: (needle: string) => void;
-  pattern: RegExp | null;
+  /** What is to be marked in a row. */
+  marksIn: (row: number) => Match[];
   total: number;
   isDone: boolean;
   /** Which match one is at, counted from 0. */
@@ -48,7 +49,7 @@ export function useSearch(text: LogText, version: number): Found {
       setNeedle(next);
       setCurrent(null);
     },
-    pattern: search?.pattern ?? null,
+    marksIn: (row) => search?.marksIn(row) ?? [],
     total,
     isDone: search?.isDone ?? true,
     current: current !== null && current < total ? current : null,
