@@ -1,1 +1,0 @@
-import{t as e}from"./jsx-runtime-Wy9s6hX0.js";var t=e();function n({label:e,hint:n,children:r}){return(0,t.jsxs)(`div`,{className:`field`,children:[(0,t.jsxs)(`label`,{className:`field`,children:[(0,t.jsx)(`span`,{children:e}),r]}),n&&(0,t.jsx)(`span`,{className:`soft small`,children:n})]})}export{n as t};

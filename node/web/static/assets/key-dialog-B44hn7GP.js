@@ -1,1 +1,0 @@
-import{a as e,n as t,t as n}from"./jsx-runtime-Wy9s6hX0.js";import{n as r,t as i}from"./secret-0MleBYsq.js";var a=e(t(),1),o=n();function s({onClose:e}){let[t,n]=(0,a.useState)(null);return t===null?(0,o.jsx)(r,{onClose:e,onMade:n}):(0,o.jsx)(i,{made:t,onClose:e})}export{s as default};

@@ -1,0 +1,1 @@
+function e(e){return e.map(({name:t,root:n})=>t===null?[n,n]:[n,e.filter(e=>e.name===t).length===1?t:`${t} (${n})`])}export{e as t};
