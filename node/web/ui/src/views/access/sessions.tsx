@@ -15,7 +15,7 @@ import { plural } from "@/format/format";
 
 type Presence = Schema["Presence"];
 
-const LOOKS_AGAIN_MS = 5_000; // no event tells of a request that somebody made
+const LOOKS_AGAIN_MS = 5_000; // who was last heard when is another with each request, on each node
 const WAYS = [
   ["", "any"],
   ["cli", "command line"],
