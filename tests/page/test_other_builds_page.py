@@ -49,6 +49,33 @@ def open_tab(page: Page, name: str) -> None:
     page.get_by_label("Parts of the build").get_by_role("link", name=name, exact=True).click()
 
 
+def test_a_build_that_is_lost_with_its_node_says_so(
+    visiting: Callable[..., Visit], cluster: Cluster, tmp_path: Path
+) -> None:
+    driver, other, _ = reversed(cluster.members)
+    waiting = SHOP.replace("echo of app;", "echo of app; sleep 600;")
+    files = {"buildnet.yaml": waiting, "base/in.txt": "c", "app/in.txt": "d"}
+    root = write_files(tmp_path / "waiting", files)
+    body = {"root": str(root), "environment": {}, "local_only": True}
+    build = driver.post("/api/build", body)["build_id"]
+    until(lambda: not problem_at(other, build))
+    visit = visiting(other)
+    visit.forgive("503|404")
+    visit.log_in(f"/ui/builds/{build}")
+    page = visit.page
+    expect(page.locator(".graph-node.built").filter(has_text="base")).to_be_visible()
+    expect(page.locator(".graph-node.running").filter(has_text="app")).to_be_visible()
+    expect(page.get_by_label("How it stands")).to_contain_text(driver.name)
+    driver.kill()
+    expect(page.get_by_role("alert")).to_contain_text(f"is on record on {driver.name}")
+    visit.picture("build-that-is-lost")
+    driver.start()
+    # Once the node is back it says what became of its build.
+    expect(page.get_by_text("cancelled").first).to_be_visible()
+    expect(page.get_by_role("alert").filter(has_text="is on record on")).to_have_count(0)
+    cluster.settle()
+
+
 def test_a_build_of_another_node_is_looked_at_until_that_one_is_lost(
     visiting: Callable[..., Visit],
     cluster: Cluster,

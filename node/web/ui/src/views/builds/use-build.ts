@@ -22,6 +22,9 @@ export interface ShownBuild {
 }
 
 const RETRY_MS = 1_500;
+const LOST_MS = 10_000;
+/** What a build waits for whose driver is lost: its record says whether that one can be asked. */
+const SUCCESSOR = "the node that goes on with the build";
 
 /**
  * A build of whichever node: as it is recorded, and as it goes on while it runs. Who shows another
@@ -71,6 +74,7 @@ function useEvents(id: string, follow: boolean, isRecorded: boolean) {
     let waiting: BuildEvent[] = [];
     let frame: ReturnType<typeof setTimeout> | null = null;
     let known = NOTHING_YET;
+    let isOver = false;
     let retry: ReturnType<typeof setTimeout> | undefined;
     const show = () => {
       frame = null;
@@ -87,21 +91,33 @@ function useEvents(id: string, follow: boolean, isRecorded: boolean) {
       waiting.push(...events);
       frame ??= setTimeout(show, document.hidden ? 250 : 60);
       if (events.some((event) => event.type === "build_started")) forget();
-      if (events.some((event) => event.type === "build_finished")) forget();
+      if (events.some((event) => event.type === "waiting" && event.for === SUCCESSOR)) forget();
+      if (events.some((event) => event.type === "build_finished")) {
+        isOver = true;
+        forget();
+      }
       // What stands as before is not named: the report names it.
       if (events.some((event) => event.type === "tasks_up_to_date" && isUnnamed(event))) forget();
     };
     const read = async () => {
       try {
         await readEvents(id, over.signal, take);
+        if (over.signal.aborted || isOver) return;
+        forget(); // who told them is lost, which its record says, or tells its end
+        again(LOST_MS);
       } catch (thrown) {
         if (over.signal.aborted) return;
         if (!isRecorded && Problem.from(thrown).status !== 0) return;
-        // The events come from the beginning again.
+        again(RETRY_MS);
+      }
+    };
+    /** Read them later; they come from the beginning then. */
+    const again = (afterMs: number) => {
+      retry = setTimeout(() => {
         known = NOTHING_YET;
         waiting = [];
-        retry = setTimeout(read, RETRY_MS);
-      }
+        void read();
+      }, afterMs);
     };
     void read();
     return () => {
