@@ -27,7 +27,7 @@ _MANNERS = """\
   others together the newest 16 MiB; of an answer with a secret (a key, a token, a code) it is said
   that it was given: `TOLD_ONCE`.
 - **Unchanged:** each answer to a GET but a stream has an `ETag`; with `If-None-Match` it is status
-  304 while nothing changed. The pool's view comes compressed to who takes `gzip`.
+  304 while nothing changed. JSON of 16 KiB or more comes compressed to who takes `gzip`.
 - **Pages:** each list takes `limit` and `cursor`. Where it goes on, its `next` is the `cursor` of
   the following part, else null; what is no long record comes whole without a `limit`.
 - **Answers:** the description names each field of each answer; more may come, none of these goes.
