@@ -6,14 +6,17 @@ Chromium at the page of the first of three real nodes, on loopback; ``npm run bu
 the page was changed. *First view*: a browser that has nothing of the page yet opens it, logged in;
 from the start of its navigation until the pool's name stands there and the events are live.
 *JavaScript*: what that took, compressed, as the browser counts it. *Event*: from before a request
-that writes a note into the ledger until its text stands on the screen. *Memory*: the heap of
-JavaScript after collecting garbage and the elements of the page, while builds run and notes come
-all the time; how much more the last third of the time had than the first (medians).
+that writes a note into the ledger until its text stands on the screen. *Memory*: builds run and
+notes come all the time, and somebody goes from view to view, a second or so in each; every half
+minute, always in the same view, what is left after collecting garbage: the heap of JavaScript, the
+browser's nodes of the page, also those that are in no document any more, and listeners. How much
+more the last third of the time had than the first (medians).
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import statistics
 import sys
 import tempfile
@@ -21,6 +24,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -31,9 +35,13 @@ from testbed.figures import Figure, report
 from testbed.nodes import Cluster, Node
 from testbed.visits import Visit, find_chromium, launch
 
-FIRST_VIEW_MS, SCRIPTS_KB, EVENT_MS, GROWTH_MB = 1_000.0, 120.0, 250.0, 2.0
-_LOOKS = 60
-"""So often the heap is looked at, over the whole time."""
+FIRST_VIEW_MS, SCRIPTS_KB, EVENT_MS = 1_000.0, 120.0, 250.0
+GROWTH_MB, GROWTH_NODES, GROWTH_LISTENERS = 2.0, 500.0, 50.0
+_LOOKS_A_MINUTE, _LEAST_LOOKS = 2, 6
+_VIEWS = (
+    *("Nodes", "Topology", "Builds", "Packages", "Builder", "Queue"),
+    *("Cache", "Ledger", "Access", "Logs", "Settings", "Overview"),
+)
 _NOTES_A_SECOND = 4
 # Notes when a text first stands in the page; what is there already counts at once.
 _WATCH = """
@@ -149,23 +157,51 @@ def busy(node: Node, directory: Path) -> Iterator[None]:
             each.join()
 
 
-def memory(visit: Visit, minutes: float) -> tuple[list[float], list[float]]:
-    """Return megabytes of the heap and elements of the page, over the time."""
-    session = visit.page.context.new_cdp_session(visit.page)
-    heap_mb, elements = [], []
-    for _ in range(_LOOKS):
-        visit.page.wait_for_timeout(minutes * 60_000 / _LOOKS)
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What a page holds after its garbage was collected."""
+
+    heap_mb: float
+    nodes: float
+    listeners: float
+
+
+def memory(visit: Visit, minutes: float) -> list[Left]:
+    """Return what the page held, over the time."""
+    page = visit.page
+    session = page.context.new_cdp_session(page)
+    views = itertools.cycle(_VIEWS)
+    found = []
+    looks = max(_LEAST_LOOKS, round(minutes * _LOOKS_A_MINUTE))
+    each_s = minutes * 60 / looks
+    for look in range(looks):
+        end = time.monotonic() + each_s
+        while time.monotonic() < end or look == 0:
+            view = next(views)
+            page.locator(".side").get_by_role("link", name=view).click()
+            page.wait_for_timeout(1000 * min(1.0, each_s / 2))
+            if look == 0 and view == _VIEWS[-1]:
+                break  # each was fetched once: that stays
+        page.locator(".side").get_by_role("link", name="Overview").click()
+        page.wait_for_timeout(100)
         session.send("HeapProfiler.collectGarbage")
         used = session.send("Runtime.getHeapUsage")
-        heap_mb.append(float(used["usedSize"]) / 1e6)
-        elements.append(float(visit.page.evaluate("document.querySelectorAll('*').length")))
-    return heap_mb, elements
+        counted = session.send("Memory.getDOMCounters")
+        found.append(Left(used["usedSize"] / 1e6, counted["nodes"], counted["jsEventListeners"]))
+    return found
 
 
 def growth(values: list[float]) -> float:
     """Return by how much the last third of some values is above the first (medians)."""
     third = max(1, len(values) // 3)
     return statistics.median(values[-third:]) - statistics.median(values[:third])
+
+
+def grown(name: str, values: list[float], unit: str, goal: float, minutes: float) -> Figure:
+    """Return the figure of what may not grow; a run of seconds says nothing of that."""
+    note = f"{values[0]:.4g} at first, {values[-1]:.4g} at last, {minutes:g} min"
+    goal_p99 = goal if minutes >= 1 else None
+    return Figure(name, (growth(values),), unit, goal_p99=goal_p99, note=note)
 
 
 def main() -> int:
@@ -193,20 +229,20 @@ def main() -> int:
             visit.log_in()
             delays_ms = events(visit, rounds)
             with busy(node, Path(name)):
-                heap_mb, elements = memory(visit, minutes)
-    grown_note = f"{heap_mb[0]:.1f} MB at first, {heap_mb[-1]:.1f} MB at last, {minutes:g} min"
+                left = memory(visit, minutes)
+            visit.require_content()
     figures = [
         Figure("first view", tuple(took_ms), "ms", goal_p99=FIRST_VIEW_MS),
         Figure("JavaScript of it, gzip", tuple(scripts_kb), "kB", goal_p99=SCRIPTS_KB),
         Figure("event on the screen", tuple(delays_ms), "ms", goal_p99=EVENT_MS),
-        Figure(
-            "growth of the heap",
-            (growth(heap_mb),),
-            "MB",
-            goal_p99=None if arguments.short else GROWTH_MB,
-            note=grown_note,
+        *(
+            grown(name, [getattr(each, part) for each in left], unit, goal, minutes)
+            for name, part, unit, goal in (
+                ("growth of the heap", "heap_mb", "MB", GROWTH_MB),
+                ("growth of the page", "nodes", "nodes", GROWTH_NODES),
+                ("growth of its listeners", "listeners", "listeners", GROWTH_LISTENERS),
+            )
         ),
-        Figure("growth of the page", (growth(elements),), "elements"),
     ]
     report("page", figures, arguments.json)
     return 0
