@@ -43,6 +43,7 @@ from testbed.visits import DESKTOP, PHONE, Visit, find_chromium, launch
 _DOCS = Path(__file__).parents[2] / "docs/screens"
 _QUALITY = 70
 _QUIET_MS = 3_000.0
+_DASHBOARD = "dashboard"
 _TERMINAL = (100, 31)
 _TERMINAL_PX = 1000
 _PIECES = (
@@ -221,10 +222,12 @@ def take_all(
             camera = Camera(owner, into, wanted)
             for view in settled(studio):
                 camera.take(view)
-            running = studio.be_busy()
-            for view in live(running):
+            alive = {_DASHBOARD, *(view.name for view in live(""))}
+            if wanted and alive.isdisjoint(wanted):
+                return
+            for view in live(studio.be_busy()):
                 camera.take(view)
-            if not wanted or "dashboard" in wanted:
+            if not wanted or _DASHBOARD in wanted:
                 _take_terminal(studio, owner, into)
 
 
@@ -238,7 +241,7 @@ def _take_terminal(studio: Studio, visit: Visit, into: Path) -> None:
     box = visit.page.locator("svg").bounding_box()
     assert box is not None
     visit.page.set_viewport_size({"width": round(box["width"]), "height": round(box["height"])})
-    Camera(visit, into, ()).keep("dashboard")
+    Camera(visit, into, ()).keep(_DASHBOARD)
 
 
 async def _draw_terminal(studio: Studio) -> str:

@@ -10,6 +10,8 @@ import type { BuildTask } from "@/views/builds/tasks";
 import type { ShownBuild } from "@/views/builds/use-build";
 
 const SHOWN = 3;
+/** So many lines of the end, where the log itself is below. */
+const BESIDE_LOG = 3;
 
 /** What failed, on top: why, the end of its output, what helps, and how to try it in a terminal. */
 export function Failure({ build }: { build: ShownBuild }) {
@@ -46,7 +48,7 @@ function FailedTask({ task, build }: { task: BuildTask; build: ShownBuild }) {
     <div className="notice bad" role="alert">
       <div className="failed-task">
         <CircleAlert aria-hidden size={18} color="var(--bad)" />
-        <div>
+        <div className="failed-words">
           <strong>
             {task.key}: {report?.error?.message ?? "failed"}
           </strong>{" "}
@@ -54,13 +56,13 @@ function FailedTask({ task, build }: { task: BuildTask; build: ShownBuild }) {
         </div>
       </div>
       {report?.error?.cause && <p className="soft">Cause: {report.error.cause}</p>}
-      {output !== "" && !isBesideLog && (
+      {output !== "" && (
         <section
           // biome-ignore lint/a11y/noNoninteractiveTabindex: what is scrolled needs the keyboard
           tabIndex={0}
           aria-label={`The end of the output of ${task.key}`}
         >
-          <Excerpt output={output} />
+          <Excerpt output={output} {...(isBesideLog && { lines: BESIDE_LOG })} />
         </section>
       )}
       {(report?.error?.hint || (report?.hints.length ?? 0) > 0) && (
