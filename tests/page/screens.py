@@ -74,6 +74,7 @@ def _shape(page: Page) -> None:
             page.get_by_role("button", name=re.compile(f"^Add {what}")).first.click()
         page.get_by_role("combobox", name="Workspace").select_option(label="shop")
     expect(page.get_by_role("region", name="Estimate")).to_contain_text("Confidence")
+    expect(page.locator(".estimate.waits")).to_have_count(0)
     parts = page.locator(".palette, .palette *")
     parts.evaluate_all("all => { for (const each of all) each.scrollTop = 0 }")
     page.evaluate("scrollTo(0, 0)")
