@@ -14,12 +14,18 @@ export interface Totals {
   drained: number;
   missing: number;
   observers: number;
+  /** Names of workers that are there and have not told what they have: none of it is counted. */
+  untold: string[];
+  /** When the oldest of these figures was measured, in milliseconds since 1970; null: not known. */
+  oldestAt: number | null;
 }
 
 /** What the workers that are there have together, and how much of it is in use. */
 export function totals(nodes: readonly PoolNode[]): Totals {
   const there = nodes.filter(isThere);
-  const workers = there.filter((node) => node.role === "worker" && node.resources !== null);
+  const all = there.filter((node) => node.role === "worker");
+  const workers = all.filter((node) => node.resources !== null);
+  const measured = workers.flatMap((node) => node.measuredAt ?? []);
   return {
     cores: {
       used: sum(workers, (node) => node.cores_in_use),
@@ -31,6 +37,8 @@ export function totals(nodes: readonly PoolNode[]): Totals {
     drained: there.filter((node) => node.draining).length,
     missing: nodes.length - there.length,
     observers: there.filter((node) => node.role === "observer").length,
+    untold: all.filter((node) => node.resources === null).map((node) => node.name),
+    oldestAt: measured.length > 0 ? Math.min(...measured) : null,
   };
 }
 

@@ -1,5 +1,6 @@
 import { CircleAlert, TriangleAlert } from "lucide-react";
 import { Link } from "wouter";
+import { Age } from "@/components/age";
 import { CopyButton } from "@/components/command";
 import { plural } from "@/format/format";
 import type { Alert } from "@/views/overview/alerts";
@@ -21,7 +22,16 @@ export function Alerts({ alerts }: { alerts: readonly Alert[] }) {
             )}
             <div>
               {alert.href ? <Link href={alert.href}>{alert.words}</Link> : alert.words}
-              {alert.hint && <p className="soft small">{alert.hint}</p>}
+              <p className="soft small">
+                {alert.when && (
+                  <>
+                    {alert.when.words}
+                    <Age at={alert.when.at} />
+                    {alert.next && ". "}
+                  </>
+                )}
+                {alert.next}
+              </p>
             </div>
             {alert.command && (
               <span className="row alert-command">

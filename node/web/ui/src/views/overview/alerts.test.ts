@@ -4,7 +4,14 @@ import type { Item, Items } from "@/live/items";
 import { aPoolNode } from "@/testing/nodes";
 import { alerts } from "@/views/overview/alerts";
 
-const NOTHING = { nodes: [], health: undefined, queue: new Map(), letters: [], now: 200_000 };
+const NOTHING = {
+  nodes: [],
+  health: undefined,
+  healthAt: 190_000,
+  queue: new Map(),
+  letters: [],
+  now: 200_000,
+};
 
 function queue(...items: Item[]): Items {
   return new Map(items.map((item) => [item.id, item]));
@@ -44,6 +51,44 @@ describe("alerts", () => {
     );
   });
 
+  it("says since when somebody is missing, and what to do, once", () => {
+    const nodes = [
+      aPoolNode({ id: "a", name: "node1", status: "offline" }),
+      aPoolNode({ id: "b", name: "node10", status: "offline" }),
+    ];
+    const told = health({
+      problems: ["1 of 2 nodes reachable since 03:58:09 UTC, not node10"],
+      nodes: [
+        { id: "a", status_for_s: 60 },
+        { id: "b", status_for_s: 30 },
+      ] as Schema["PoolHealth"]["nodes"],
+    });
+    const found = alerts({ ...NOTHING, nodes, health: told });
+    expect(found.map(({ words, when }) => [words, when?.at])).toEqual([
+      ["1 of 2 nodes reachable, not node10", 160_000],
+      ["node1 is offline: what it ran runs elsewhere", 130_000],
+    ]);
+    for (const one of found) expect(one.next).toContain("buildnet node start");
+  });
+
+  it("tells each part of why nothing is sealed once", () => {
+    const text =
+      "sealing stands still since 03:58:09 UTC: too few voters; 2 entries wait, kept and provisional; start berta";
+    const sealing = {
+      ...{ works: false, text, problem: "too few voters", hint: "start berta", unsealed: 2 },
+      since: "1970-01-01T00:00:30Z",
+    };
+    const told = health({ problems: [text], sealing: sealing as Schema["Sealing"] });
+    expect(alerts({ ...NOTHING, health: told })).toMatchObject([
+      {
+        words: "The ledger is not sealed: too few voters; 2 entries wait, kept and provisional",
+        when: { words: "began", at: 30_000 },
+        next: "start berta",
+        command: "buildnet ledger status",
+      },
+    ]);
+  });
+
   it("tells of full disks by the newest measurement, not of memory that looks like one", () => {
     const node = aPoolNode();
     const utilization = {
@@ -63,8 +108,8 @@ describe("alerts", () => {
     expect(alerts({ ...NOTHING, queue: queue(waits) })).toMatchObject([
       {
         tone: "bad",
-        words: "The queue is stuck: nothing runs, 1 build waits, the first for 1 min 30 s",
-        hint: "waits for a node with go",
+        words:
+          "The queue is stuck: nothing runs, 1 build waits, the first for 1 min 30 s: waits for a node with go",
       },
     ]);
     const runs = { id: "b2", state: "running", asked_at: 1 };
@@ -93,8 +138,8 @@ describe("alerts", () => {
     });
     expect(found.map((one) => one.words)).toEqual([
       "The queue is paused by ann: 0 builds in it",
-      "1 command was given up, the latest api#build of shop",
-      "refused: no member: 6 times, lately berta",
+      "1 command was given up, the latest api#build of shop: no",
+      "Somebody knocks who does not belong to the cluster (refused: no member, 6 times, lately berta)",
     ]);
   });
 });

@@ -4,14 +4,19 @@ import { bytes, duration, percent, plural } from "@/format/format";
 import { quoted } from "@/format/shell";
 import type { Item, Items } from "@/live/items";
 import type { PoolNode } from "@/live/pool-nodes";
-import { volumes } from "@/pool/totals";
+import { isThere, volumes } from "@/pool/totals";
+import { refusalWords } from "@/views/overview/refusal-words";
 
 export interface Alert {
   /** Tells alerts apart. */
   id: string;
   tone: Extract<Tone, "warn" | "bad">;
+  /** What is wrong, and why. */
   words: string;
-  hint?: string;
+  /** Since when, or when it was last so: in milliseconds since 1970. */
+  when?: { words: "began" | "last" | "measured"; at: number | null };
+  /** What to do about it. */
+  next: string;
   /** Where more about it is. */
   href?: string;
   /** What tells the same in a terminal. */
@@ -23,58 +28,128 @@ const DISK_BAD = 0.97;
 const LATELY_S = 600;
 const STUCK_MS = 60_000;
 
-/** What somebody should look at, the worst first. */
-export function alerts(of: {
+interface Known {
   nodes: readonly PoolNode[];
   health: Schema["PoolHealth"] | undefined;
+  /** When that was, in milliseconds since 1970. */
+  healthAt: number;
   queue: Items;
   letters: readonly Schema["Letter"][];
   /** In milliseconds since 1970. */
   now: number;
-}): Alert[] {
-  const problems = healthAlerts(of.health);
+}
+
+/** What somebody should look at, the worst first. */
+export function alerts(of: Known): Alert[] {
+  const problems = healthAlerts(of);
   const told = problems.map((problem) => problem.words).join(" ");
   const found = [
     ...problems,
-    ...of.nodes.flatMap((node) => nodeAlerts(node, told)),
+    ...of.nodes.flatMap((node) => nodeAlerts(node, told, goneSince(of, node.id))),
     ...queueAlerts(of.queue, of.now),
     ...letterAlerts(of.letters),
-    ...refusals(of.health),
+    ...refusals(of),
   ];
   return found.sort((a, b) => Number(b.tone === "bad") - Number(a.tone === "bad"));
 }
 
-function healthAlerts(health: Schema["PoolHealth"] | undefined): Alert[] {
-  return (health?.problems ?? []).map((words, place) => ({
-    id: `health ${place}`,
-    tone: health?.coordinator?.quorum ? "warn" : "bad",
-    words,
-    ...(health?.sealing.text === words && health.sealing.hint && { hint: health.sealing.hint }),
-    command: "buildnet pool health",
-  }));
+const START =
+  "Start it on its host: buildnet node start. If it is gone for good: remove it on its page";
+
+const START_ALL =
+  "Start them on their hosts: buildnet node start. Who is gone for good: remove them on their pages";
+const WALL_CLOCK = / since [\d:]+ UTC/;
+
+function healthAlerts({ health, nodes, ...of }: Known): Alert[] {
+  const { sealing, coordinator } = health ?? {};
+  return (health?.problems ?? []).map((words, place) => {
+    const alert = {
+      id: `health ${place}`,
+      tone: coordinator?.quorum ? ("warn" as const) : ("bad" as const),
+      words,
+      command: "buildnet pool health",
+    };
+    if (sealing?.problem && words === sealing.text) {
+      const waits = sealing.unsealed
+        ? `; ${plural(sealing.unsealed, "entry waits", "entries wait")}, kept and provisional`
+        : "";
+      return {
+        ...alert,
+        words: `The ledger is not sealed: ${sealing.problem}${waits}`,
+        ...(sealing.since && { when: { words: "began", at: Date.parse(sealing.since) } as const }),
+        next: sealing.hint ?? "",
+        href: "/ui/ledger",
+        command: "buildnet ledger status",
+      };
+    }
+    const gone = nodes.filter((node) => !isThere(node) && names(words, node.name));
+    if (gone.length > 0) {
+      const since = gone.flatMap((node) => goneSince({ health, ...of }, node.id) ?? []);
+      return {
+        ...alert,
+        words: since.length > 0 ? words.replace(WALL_CLOCK, "") : words,
+        ...(since.length > 0 && { when: { words: "began", at: Math.min(...since) } as const }),
+        next: gone.length === 1 ? START : START_ALL,
+        href: gone.length === 1 ? `/ui/nodes/${gone[0]?.id}` : "/ui/nodes?sort=status",
+      };
+    }
+    return { ...alert, next: nextStep(words) };
+  });
 }
 
-function nodeAlerts(node: PoolNode, told: string): Alert[] {
+/** What helps against a problem that tells no remedy of its own. */
+function nextStep(words: string): string {
+  if (words.includes("coordinator") || words.includes("voters")) {
+    return "Bring back a majority of the voters: what is decided without one is provisional";
+  }
+  if (words.includes("event loop")) return "Give that host less to do: its limits are on its page";
+  if (words.includes("nothing new"))
+    return "Look at that node's log: it is there, and says nothing";
+  return "";
+}
+
+/** Whether words are about a node: "node1" is not in "node10". */
+function names(words: string, name: string): boolean {
+  return words.split(/[\s,;:()]+/).includes(name);
+}
+
+function goneSince({ health, healthAt }: Pick<Known, "health" | "healthAt">, id: string) {
+  const age = health?.nodes?.find((node) => node.id === id)?.status_for_s;
+  return age == null ? null : healthAt - age * 1_000;
+}
+
+function nodeAlerts(node: PoolNode, told: string, since: number | null): Alert[] {
   const found: Alert[] = [];
   const href = `/ui/nodes/${encodeURIComponent(node.name)}`;
   const command = `buildnet server show ${quoted(node.name)}`;
-  const isTold = told.split(/[\s,]+/).includes(node.name);
-  if (node.status === "suspect" && !isTold) {
+  const gone = {
+    id: `${node.id} status`,
+    when: { words: "began", at: since },
+    href,
+    command,
+  } as const;
+  if (node.status === "suspect" && !names(told, node.name)) {
     const words = `${node.name} does not answer, and may be gone`;
-    found.push({ id: `${node.id} status`, tone: "warn", words, href, command });
+    found.push({
+      ...gone,
+      tone: "warn",
+      words,
+      next: "Wait: in some seconds it is back, or offline",
+    });
   }
-  if (node.status === "offline" && !isTold) {
+  if (node.status === "offline" && !names(told, node.name)) {
     const words = `${node.name} is offline: what it ran runs elsewhere`;
-    found.push({ id: `${node.id} status`, tone: "bad", words, href, command });
+    found.push({ ...gone, tone: "bad", words, next: START });
   }
-  if (node.status !== "offline" && node.status !== "left") {
+  if (isThere(node)) {
     for (const { path, used, total } of volumes(node)) {
       if (used / total < DISK_WARN) continue;
       found.push({
         id: `${node.id} ${path}`,
         tone: used / total >= DISK_BAD ? "bad" : "warn",
         words: `${path} of ${node.name} is ${percent(used, total)} full, ${bytes(total - used)} free`,
-        hint: "free space there, or let the cache keep less",
+        when: { words: "measured", at: node.measuredAt },
+        next: "Free space there, or let the cache keep less",
         href,
         command: "buildnet cache gc",
       });
@@ -93,14 +168,18 @@ function queueAlerts(queue: Items, now: number): Alert[] {
   if (whole?.paused) {
     const by = whole.paused_by ? ` by ${whole.paused_by}` : "";
     const words = `The queue is paused${by}: ${plural(builds.length, "build")} in it`;
-    return [{ id: "queue", tone: "warn", words, href, command: "buildnet queue resume" }];
+    const next = "Resume it, once whoever paused it agrees";
+    return [{ id: "queue", tone: "warn", words, next, href, command: "buildnet queue resume" }];
   }
   const longest = now - Math.min(now, ...waiting.map(askedAt));
   if (waiting.length === 0 || longest < STUCK_MS) return [];
   if (builds.some((build) => build.state === "running")) return [];
   const words = `The queue is stuck: nothing runs, ${plural(waiting.length, "build waits", "builds wait")}, the first for ${duration(longest)}`;
   const why = waiting.find((build) => typeof build.words === "string")?.words as string | undefined;
-  return [{ id: "queue", tone: "bad", words, href, command, ...(why && { hint: why }) }];
+  const next = "Look in the queue what the first one waits for";
+  return [
+    { id: "queue", tone: "bad", words: why ? `${words}: ${why}` : words, next, href, command },
+  ];
 }
 
 function askedAt(build: Item): number {
@@ -114,22 +193,26 @@ function letterAlerts(letters: readonly Schema["Letter"][]): Alert[] {
     {
       id: "dead letters",
       tone: "warn",
-      words: `${plural(letters.length, "command was", "commands were")} given up, the latest ${latest.package}#${latest.task} of ${latest.workspace}`,
-      ...(latest.error.message && { hint: latest.error.message }),
+      words: `${plural(letters.length, "command was", "commands were")} given up, the latest ${latest.package}#${latest.task} of ${latest.workspace}${latest.error.message ? `: ${latest.error.message}` : ""}`,
+      when: { words: "last", at: latest.at * 1_000 },
+      next: latest.error.hint ?? "Look at what it printed, then build again",
       command: "buildnet queue dead list",
     },
   ];
 }
 
-function refusals(health: Schema["PoolHealth"] | undefined): Alert[] {
+function refusals({ health, healthAt }: Known): Alert[] {
   return (health?.refused ?? [])
     .filter((one) => !one.harmless && one.last_age_s !== null && one.last_age_s < LATELY_S)
     .map((one) => {
       const who = one.last_name ?? one.last_peer?.slice(0, 12) ?? one.last_detail;
+      const { means, next } = refusalWords(one.reason);
       return {
         id: `refused ${one.reason}`,
         tone: "warn" as const,
-        words: `${one.reason}: ${plural(one.count, "time")}${who ? `, lately ${who}` : ""}`,
+        words: `${means} (${one.reason}, ${plural(one.count, "time")}${who ? `, lately ${who}` : ""})`,
+        when: { words: "last" as const, at: healthAt - (one.last_age_s ?? 0) * 1_000 },
+        next,
         command: "buildnet pool health",
       };
     });

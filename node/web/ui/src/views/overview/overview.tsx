@@ -43,6 +43,7 @@ export default function Overview() {
   const found = alerts({
     nodes,
     health: health.data,
+    healthAt: health.dataUpdatedAt,
     queue,
     letters: letters.data?.letters ?? [],
     now,

@@ -1,7 +1,9 @@
 import { Link } from "wouter";
+import { Age } from "@/components/age";
 import { Meter } from "@/components/meter";
 import { bytes, count, plural } from "@/format/format";
 import type { Amount, Totals } from "@/pool/totals";
+import { STALE_MS } from "@/views/nodes/node-words";
 
 /** What the pool has, how much of it is in use, and how much is free. */
 export function ResourceTotals({ of }: { of: Totals }) {
@@ -32,6 +34,10 @@ export function ResourceTotals({ of }: { of: Totals }) {
         />
         <Meter label="Memory" used={memory.used} total={memory.total} text={inBytes(memory)} />
         <Meter label="Disk" used={disk.used} total={disk.total} text={inBytes(disk)} />
+        <p className="small soft">
+          The oldest of these figures: <Age at={of.oldestAt} staleAfterMs={STALE_MS} />
+          {of.untold.length > 0 && `. Without ${of.untold.join(", ")}: what it has is not told yet`}
+        </p>
       </div>
     </section>
   );

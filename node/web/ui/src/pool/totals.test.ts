@@ -1,0 +1,18 @@
+import { expect, it } from "vitest";
+import { totals } from "@/pool/totals";
+import { aPoolNode } from "@/testing/nodes";
+
+it("adds up what the workers that are there have, and says of whom that is not known", () => {
+  const of = totals([
+    aPoolNode({ id: "a", name: "anna", measuredAt: 5_000 }),
+    aPoolNode({ id: "b", name: "berta", resources: null, measuredAt: 1_000 }),
+    aPoolNode({ id: "c", name: "carla", status: "offline", measuredAt: 2_000 }),
+    aPoolNode({ id: "d", name: "dora", measuredAt: 4_000, cores_in_use: 1, draining: true }),
+    aPoolNode({ id: "e", name: "eva", role: "observer", measuredAt: 3_000 }),
+  ]);
+  expect(of.cores).toEqual({ used: 3, total: 16 });
+  expect(of.untold).toEqual(["berta"]);
+  expect(of.oldestAt).toBe(4_000);
+  expect([of.online, of.observers, of.drained, of.missing]).toEqual([4, 1, 1, 1]);
+  expect(totals([]).oldestAt).toBeNull();
+});
