@@ -9,34 +9,53 @@ import { useEvents, useItems } from "@/live/use-live";
 import {
   type Before,
   type Happening,
+  type Names,
   ofEntry,
   ofNodeEvent,
   withLines,
+  workspacesOf,
 } from "@/views/overview/recent";
 
-const BEGINNING = { params: { query: { limit: 40 } } };
+const BEGINNING = { params: { query: { limit: 60 } } };
+/** Where the workspaces of builds stand that began before those entries. */
+const STARTED = { params: { query: { type: ["build.started"], limit: 100 } } };
+const ASKED_ONCE = { staleTime: Number.POSITIVE_INFINITY, gcTime: 0 };
+const KEPT = 100;
 
 /** What happened lately, in words, as it happens. */
 export function RecentEvents() {
   const mayLedger = useMay("view-ledger");
   const nodes = useItems("nodes");
-  const [lines, setLines] = useState<Happening[]>([]);
-  const add = (line: Happening | null) => {
+  const builds = useItems("builds");
+  const [lines, setLines] = useState<readonly Happening[]>([]);
+  const [entries, setEntries] = useState<readonly Entry[]>([]);
+  useEvents("nodes", (event) => {
+    const line = ofNodeEvent(event, nodes.get(event.data.id as string) as Before);
     if (line !== null) setLines((known) => withLines(known, [line]));
-  };
-  useEvents("nodes", (event) =>
-    add(ofNodeEvent(event, nodes.get(event.data.id as string) as Before)),
-  );
+  });
   const begun = query.useQuery("get", "/api/ledger", BEGINNING, {
     enabled: mayLedger,
-    staleTime: Number.POSITIVE_INFINITY,
-    gcTime: 0,
+    ...ASKED_ONCE,
   });
-  const before = (begun.data?.entries ?? []).flatMap((entry) => ofEntry(entry) ?? []);
-  const all = withLines(before, lines);
+  const started = query.useQuery("get", "/api/ledger", STARTED, {
+    enabled: mayLedger,
+    ...ASKED_ONCE,
+  });
+  const told = [...(begun.data?.entries ?? []), ...entries];
+  const workspaces = workspacesOf([...(started.data?.entries ?? []), ...told]);
+  const names: Names = {
+    workspace: (id) => workspaces.get(id) ?? (builds.get(id)?.workspace as string | undefined),
+    node: (id) => nodes.get(id)?.name as string | undefined,
+  };
+  const all = withLines(
+    told.flatMap((entry) => ofEntry(entry, names) ?? []),
+    lines,
+  );
   return (
     <section className="card overview-events" aria-label="Recent events">
-      {mayLedger && <LedgerLines onEntry={(entry) => add(ofEntry(entry))} />}
+      {mayLedger && (
+        <LedgerLines onEntry={(entry) => setEntries((known) => [...known, entry].slice(-KEPT))} />
+      )}
       <header>
         <h2>Recent events</h2>
         {mayLedger && (
@@ -63,6 +82,8 @@ export function RecentEvents() {
     </section>
   );
 }
+
+type Entry = Schema["LedgerEntry"];
 
 /** Hears the ledger: a component of its own, for the channel is refused to who may not see it. */
 function LedgerLines({ onEntry }: { onEntry: (entry: Schema["LedgerEntry"]) => void }) {

@@ -1,7 +1,22 @@
 import { describe, expect, it } from "vitest";
 import type { Schema } from "@/api/client";
 import type { LiveEvent } from "@/live/items";
-import { ofEntry, ofNodeEvent, withLines } from "@/views/overview/recent";
+import {
+  type Names,
+  ofNodeEvent,
+  ofEntry as toLine,
+  withLines,
+  workspacesOf,
+} from "@/views/overview/recent";
+
+const NAMES: Names = {
+  workspace: (build) => ({ "6645cfecf32f": "shop" })[build],
+  node: (id) => ({ "90f7e41bb2c34fd0": "berta" })[id],
+};
+
+function ofEntry(entry: Schema["LedgerEntry"]) {
+  return toLine(entry, NAMES);
+}
 
 function entry(type: string, text = "what happened"): Schema["LedgerEntry"] {
   const actor = { id: "a", name: "anna", kind: "node" };
@@ -23,24 +38,44 @@ function news(data: Record<string, unknown>): LiveEvent {
 describe("what happened lately", () => {
   it("takes the words of the ledger, and leaves out what only machines need", () => {
     expect(ofEntry(entry("build.failed"))).toMatchObject({ tone: "bad", words: "what happened" });
-    expect(ofEntry(entry("node.joined"))?.tone).toBe("good");
+    expect(ofEntry(entry("member.admitted"))?.tone).toBe("good");
     expect(ofEntry(entry("resources.released"))).toBeNull();
     expect(ofEntry(entry("chain.opened"))).toBeNull();
   });
 
   it("names the node that tells something of itself", () => {
     expect(ofEntry(entry("node.started", "The node started"))?.words).toBe("anna started");
-    expect(ofEntry(entry("node.joined", "The node anna joined"))?.words).toBe(
-      "The node anna joined",
-    );
+    expect(ofEntry(entry("node.left", "The node anna left"))?.words).toBe("The node anna left");
   });
 
   it("tells of builds as the rest of the page does, and leads there", () => {
     const done = ofEntry(entry("build.completed", "build:6645cfecf32f completed in 83200 ms"));
     expect(done).toMatchObject({
-      words: "build 6645cfecf32f completed in 1 min 23 s",
+      words: "The build of shop completed in 1 min 23 s",
       href: "/ui/builds/6645cfecf32f",
     });
+    const other = toLine(
+      entry("build.cancelled", "ann cancelled build:0123456789ab: by ann"),
+      NAMES,
+    );
+    expect(other?.words).toBe("ann cancelled build 0123456789ab: by ann");
+  });
+
+  it("knows what builds are of by the entries that tell their start", () => {
+    const started = { ...entry("build.started"), data: { workspace: "shop" } };
+    const found = workspacesOf([entry("node.started"), entry("build.completed"), started]);
+    expect([...found]).toEqual([["6645cfecf32f", "shop"]]);
+  });
+
+  it("tells once that a node joined, and calls nodes by their names", () => {
+    const text =
+      "A node came in: berta (90f7e41bb2c34fd0) joined as worker, by the invitation 81554bc18db477e7";
+    expect(ofEntry(entry("member.admitted", text))?.words).toBe("berta joined as worker");
+    expect(ofEntry(entry("node.joined", "The node berta joined"))).toBeNull();
+    const handed = "anna handed build:6645cfecf32f of 90f7e41bb2c34fd0 to 591a6103ee771cc4";
+    expect(ofEntry(entry("build.handed_over", handed))?.words).toBe(
+      "anna handed the build of shop of berta to 591a6103ee771cc4",
+    );
   });
 
   it("tells that a node is gone or back, not that it works", () => {

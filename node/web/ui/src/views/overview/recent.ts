@@ -28,10 +28,23 @@ const WARN = new Set([
   "security.damage_found",
   "session.kicked",
 ]);
-const GOOD = new Set(["build.completed", "member.admitted", "node.joined", "node.started"]);
+const GOOD = new Set(["build.completed", "cluster.founded", "member.admitted", "node.started"]);
 /** What stands in the ledger for machines: others than who reads along need it. */
-const QUIET = new Set(["chain.opened", "node.resources", "resources.offered", "key.used"]);
+const QUIET = new Set([
+  "benchmark.completed",
+  "build.queued",
+  "chain.opened",
+  "key.used",
+  "node.joined", // the cluster tells it, too: member.admitted, cluster.founded
+  "node.resources",
+  "resources.offered",
+]);
 const BUILD = /\bbuild:(\w+)/;
+const ADMITTED = /^A node came in: /;
+const BY_INVITATION = /, by the invitation [0-9a-f]{16}/;
+/** The id of a node behind its name. */
+const ID_OF_NAMED = / \([0-9a-f]{16}\)/g;
+const NODE_ID = /\b[0-9a-f]{16}\b/g;
 const LEASES = /^resources\.(allocated|released)$/;
 
 const STATUS_WORDS: Record<string, readonly [string, Tone]> = {
@@ -41,8 +54,14 @@ const STATUS_WORDS: Record<string, readonly [string, Tone]> = {
   left: ["takes its leave", "calm"],
 };
 
+/** How people call what entries name by an id: builds by their workspace, nodes by their name. */
+export interface Names {
+  workspace: (build: string) => string | undefined;
+  node: (id: string) => string | undefined;
+}
+
 /** An entry of the ledger as a line; null: it says nothing to people. */
-export function ofEntry(entry: Schema["LedgerEntry"]): Happening | null {
+export function ofEntry(entry: Schema["LedgerEntry"], names: Names): Happening | null {
   if (QUIET.has(entry.type) || LEASES.test(entry.type)) return null;
   const tone = BAD.has(entry.type)
     ? "bad"
@@ -55,19 +74,42 @@ export function ofEntry(entry: Schema["LedgerEntry"]): Happening | null {
   return {
     id: entry.id,
     at: Date.parse(entry.time),
-    words: named(entry),
+    words: named(entry, names),
     tone,
     href: build === undefined ? `/ui/ledger/${entry.id}` : `/ui/builds/${build}`,
   };
 }
 
-/** The words of the ledger: builds and times as elsewhere on the page, with the node's name where they say "The node" of the one that tells it. */
-function named({ text: told, actor }: Schema["LedgerEntry"]): string {
+/**
+ * The words of the ledger as the rest of the page says them, with the node's name where they say
+ * "The node" of the one that tells it.
+ */
+function named({ text: told, actor }: Schema["LedgerEntry"], names: Names): string {
   const text = told
-    .replace(BUILD, (_, id: string) => `build ${shortId(id)}`)
+    .replace(ADMITTED, "")
+    .replace(BY_INVITATION, "")
+    .replace(ID_OF_NAMED, "")
+    .replace(NODE_ID, (id) => names.node(id) ?? id)
+    .replace(BUILD, (_, id: string) => {
+      const workspace = names.workspace(id);
+      return workspace === undefined ? `build ${shortId(id)}` : `the build of ${workspace}`;
+    })
+    .replace(/^the build/, "The build")
     .replace(/\b(\d+) ms\b/, (_, ms: string) => duration(Number(ms)));
-  if (actor.kind !== "node" || actor.name === "" || text.includes(actor.name)) return text;
-  return text.replace(/^The node\b/, actor.name);
+  const name = actor.name || names.node(actor.id);
+  if (actor.kind !== "node" || !name || text.includes(name)) return text;
+  return text.replace(/^The node\b/, name);
+}
+
+/** The workspaces of builds, as entries tell that they started. */
+export function workspacesOf(entries: readonly Schema["LedgerEntry"][]): Map<string, string> {
+  return new Map(
+    entries.flatMap((entry) => {
+      const build = BUILD.exec(entry.entity)?.[1];
+      const { workspace } = (entry.data ?? {}) as { workspace?: string };
+      return build !== undefined && workspace ? [[build, workspace] as const] : [];
+    }),
+  );
 }
 
 /**
