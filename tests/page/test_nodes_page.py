@@ -132,7 +132,7 @@ def test_three_nodes_are_seen_with_their_figures(
 def test_nodes_are_filtered_and_sorted_in_the_address(owner: Visit) -> None:
     page = owner.page
     page.goto("/ui/nodes")
-    page.get_by_label("Name, tag, processor…").fill("node2")
+    page.get_by_label("Name, tag, CPU…").fill("node2")
     expect(page.get_by_text("1 of 3 nodes")).to_be_visible()
     expect(page).to_have_url(re.compile(r"text=node2"))
     page.goto("/ui/nodes?as=table&sort=-name")

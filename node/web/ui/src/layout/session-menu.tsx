@@ -19,8 +19,8 @@ export function SessionMenu({ session }: { session: Session }) {
     }
   };
   return (
-    <div className="row">
-      <span className="small">
+    <div className="row whole">
+      <span className="small session-name">
         {session.actor}{" "}
         <span className="soft">
           ({session.is_owner ? "owner" : (session.rights ?? "no rights")})
@@ -30,7 +30,7 @@ export function SessionMenu({ session }: { session: Session }) {
         type="button"
         className="button plain icon"
         aria-label="Log out"
-        title="Log out"
+        title={`Log out ${session.actor}`}
         onClick={leave}
       >
         <LogOut aria-hidden size={18} />

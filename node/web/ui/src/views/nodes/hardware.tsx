@@ -4,6 +4,8 @@ import { Age } from "@/components/age";
 import { Meter } from "@/components/meter";
 import { bytes, count, duration, latency, percent } from "@/format/format";
 import type { PoolNode } from "@/live/pool-nodes";
+import { useRefetchOn } from "@/live/use-refetch";
+import { isThere } from "@/pool/totals";
 import { roundTrip } from "@/views/nodes/node-words";
 
 /** What the host is made of, as the scan found it. */
@@ -134,10 +136,15 @@ export function Storage({ node }: { node: PoolNode }) {
   );
 }
 
+/** Round trips and traffic change without an event. */
+const ASKED = { staleTime: 10_000, refetchInterval: 15_000 } as const;
+
 /** How the node is reached, and the links that it has with others. */
 export function Network({ node, nodes }: { node: PoolNode; nodes: readonly PoolNode[] }) {
-  const health = query.useQuery("get", "/api/pool/health", {}, { staleTime: 10_000 });
-  const pool = query.useQuery("get", "/api/pool", {}, { staleTime: 10_000 });
+  const health = query.useQuery("get", "/api/pool/health", {}, ASKED);
+  const pool = query.useQuery("get", "/api/pool", {}, ASKED);
+  useRefetchOn("nodes", ["get", "/api/pool/health"]);
+  useRefetchOn("nodes", ["get", "/api/pool"]);
   const seen = health.data?.nodes.find((one) => one.id === node.id);
   const names = new Map(nodes.map((one) => [one.id, one.name]));
   const links = (pool.data?.connections ?? [])
@@ -156,7 +163,20 @@ export function Network({ node, nodes }: { node: PoolNode; nodes: readonly PoolN
         <dd>{node.address ?? "unknown"}</dd>
         <dt>Round trip</dt>
         <dd>{roundTrip(node)}</dd>
-        {seen?.link && (
+        {!isThere(node) && (
+          <>
+            <dt>Link</dt>
+            <dd>
+              not known: it is {node.status}
+              {seen?.last_heard_s != null && (
+                <>
+                  , last heard <Age at={health.dataUpdatedAt - seen.last_heard_s * 1_000} />
+                </>
+              )}
+            </dd>
+          </>
+        )}
+        {isThere(node) && seen?.link && (
           <>
             <dt>Link</dt>
             <dd>
@@ -182,7 +202,9 @@ export function Network({ node, nodes }: { node: PoolNode; nodes: readonly PoolN
       </dl>
       {links.length > 0 && (
         <details className="small" open={links.length <= 8}>
-          <summary>Round trips to other nodes: {links.length}</summary>
+          <summary>
+            Round trips to other nodes{isThere(node) ? "" : ", as last known"}: {links.length}
+          </summary>
           <ul className="plain-list">
             {links.map((one) => {
               const other = one.from_node === node.id ? one.to_node : one.from_node;

@@ -3,7 +3,7 @@ import { Meter } from "@/components/meter";
 import { plural } from "@/format/format";
 import type { PoolNode } from "@/live/pool-nodes";
 import { useEvents } from "@/live/use-live";
-import { memoryInUse } from "@/pool/totals";
+import { isThere, memoryInUse } from "@/pool/totals";
 import { cpuWords, memoryWords, NodeAge } from "@/views/nodes/node-words";
 import { type Sample, Sparkline, sampled } from "@/views/nodes/sparkline";
 
@@ -18,7 +18,7 @@ export function LiveLoad({ node }: { node: PoolNode }) {
   return (
     <section className="card" aria-label="Live load">
       <header>
-        <h2>Live load</h2>
+        <h2>{isThere(node) ? "Live load" : "Load as last told"}</h2>
         <span className="small">
           measured <NodeAge node={node} />
         </span>
@@ -40,7 +40,9 @@ export function LiveLoad({ node }: { node: PoolNode }) {
         />
         <Sparkline samples={samples} />
         <p className="small soft">
-          {plural(node.actions_running, "command runs", "commands run")}
+          {isThere(node)
+            ? plural(node.actions_running, "command runs", "commands run")
+            : `${plural(node.actions_running, "command")} ran then`}
           {load ? `, load average ${load.map((one) => one.toFixed(1)).join(", ")}` : ""}
         </p>
       </div>

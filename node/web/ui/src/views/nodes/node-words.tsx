@@ -40,6 +40,16 @@ export function NodeAge({ node }: { node: PoolNode }) {
   return <Age at={node.measuredAt} staleAfterMs={STALE_MS} />;
 }
 
+/** Instead of what a node does now, where it can't be asked: since when, and what that means. */
+export function NotKnown({ node }: { node: PoolNode }) {
+  return (
+    <p className="soft">
+      Not known: {node.name} is {node.status}, and what it ran for others then runs elsewhere. It
+      last told of itself <Age at={node.measuredAt} />.
+    </p>
+  );
+}
+
 export function cpuWords(node: PoolNode): string {
   const share = node.utilization?.cpu_percent;
   const cores = node.resources?.cpu.cores;

@@ -54,7 +54,7 @@ export default function Nodes() {
       {mayManage && <Admission />}
       <div className="node-filters">
         <FilterBar shown={found.length} total={nodes.length} noun="nodes">
-          <SearchBox label="Name, tag, processor…" value={text} onChange={setText} />
+          <SearchBox label="Name, tag, CPU…" value={text} onChange={setText} />
           <Choice label="Status" value={status} options={STATUSES} onChange={setStatus} />
           <Choice
             label="Role"

@@ -6,12 +6,24 @@ import { StatusBadge } from "@/components/badge";
 import { bytes, plural, shortId } from "@/format/format";
 import type { PoolNode } from "@/live/pool-nodes";
 import { useBuilds, useItems } from "@/live/use-live";
+import { isThere } from "@/pool/totals";
+import { NotKnown } from "@/views/nodes/node-words";
 
 /** What the node runs now and for whom, which builds it drives, and who lends it something. */
 export function WorksFor({ node, nodes }: { node: PoolNode; nodes: readonly PoolNode[] }) {
   const leases = useLeases();
   const builds = useBuilds().filter((build) => build.node_id === node.id);
   const mayBuilds = useMay("view-builds");
+  if (!isThere(node)) {
+    return (
+      <section className="card" aria-label="What it works on">
+        <header>
+          <h2>Works on now</h2>
+        </header>
+        <NotKnown node={node} />
+      </section>
+    );
+  }
   const names = new Map(nodes.map((one) => [one.id, one.name]));
   const lent = leases.filter((lease) => lease.owner === node.id);
   const held = leases.filter((lease) => lease.holder === node.id && lease.owner !== node.id);

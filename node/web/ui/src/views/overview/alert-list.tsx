@@ -25,8 +25,7 @@ export function Alerts({ alerts }: { alerts: readonly Alert[] }) {
               <p className="soft small">
                 {alert.when && (
                   <>
-                    {alert.when.words}
-                    <Age at={alert.when.at} />
+                    {alert.when.words} <Age at={alert.when.at} />
                     {alert.next && ". "}
                   </>
                 )}
