@@ -93,6 +93,8 @@ function Canvas({ shape, places, selected, found, onSelect }: Drawing) {
       nodesFocusable={false}
       elementsSelectable={true}
       onlyRenderVisibleElements
+      // Until it fits: else all of many would be drawn one by one first.
+      defaultViewport={{ x: 0, y: 0, zoom: shape.nodes.length > MANY ? FAR / 2 : 1 }}
       minZoom={0.02}
       maxZoom={2.5}
       proOptions={{ hideAttribution: true }}
