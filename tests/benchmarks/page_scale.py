@@ -188,6 +188,7 @@ def packages(person: Person) -> list[Figure]:
         person.answered("packages: one is chosen", person.in_turn("main table .link")),
         person.answered("packages: fifty more", person.button("Show 50"), times=min(3, turns)),
         *graph(person, "packages", "/ui/packages"),
+        person.answered("packages: as a table, a drawing", *person.choosing("Shown as")),
     ]
 
 
@@ -225,11 +226,9 @@ def graph(person: Person, name: str, address: str) -> list[Figure]:
     expect(edges).to_be_visible(timeout=60_000)
     fold = person.button("Fold what it needs"), person.button("Unfold what it needs")
     focus = person.button("Only what is related"), person.button("Show all, not only")
-    as_list = person.button("As a list"), person.button("As a drawing")
     found.append(person.answered(f"{name}, graph: folded, unfolded", *fold))
     found.append(person.answered(f"{name}, graph: relatives, all", *focus))
     found.append(person.answered(f"{name}, graph: by directory", *person.choosing("Directories")))
-    found.append(person.answered(f"{name}, graph: as a list, a drawing", *as_list))
     return found
 
 
@@ -313,6 +312,8 @@ def built_by_all(person: Person) -> list[Figure]:
     """Look at the build of all packages, as if all nodes had run it."""
     with spread(person.page, person.build, person.pool):
         drawn = graph(person, "build", f"/ui/builds/{person.build}?tab=graph")
+        as_list = person.button("As a list"), person.button("As a drawing")
+        drawn.append(person.answered("build, graph: as a list, a drawing", *as_list))
         return [*drawn, *build_parts(person)]
 
 
