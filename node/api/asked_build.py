@@ -104,6 +104,8 @@ async def asked_build(
         directory,
     )
     choice, said = found.choice, found.build
+    if body.configuration is not None:
+        reach.isolation(asking, choice.isolation)
     if body.priority is not None:
         choice = replace(choice, priority=body.priority)
     traces = body.trace_inputs and not body.dry_run

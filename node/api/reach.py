@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from buildnet.mesh.errors import NotFoundError
+from buildnet.node.auth.actions import Action
 from buildnet.node.auth.caller import Caller, CallerKind
 from buildnet.node.auth.refusal import KeyElsewhereError, NotAllowedError
+from buildnet.node.execute.isolation import STRICT
 from buildnet.node.other_builds import OtherBuild
 from buildnet.node.records import FoundBuild
 from buildnet.node.service import NodeService
@@ -49,6 +51,22 @@ class Reach:
                 f"variables that only the owner of this host sets: {', '.join(others)[:200]}",
                 hint="leave them away; or its owner names them in access.environment of node.yaml",
             )
+
+    def isolation(self, asking: Caller, level: str | None) -> None:
+        """See that a caller may say at which level tasks run that ask for none, in a configuration
+        that nobody kept: at a lower one commands get at the files of the host.
+
+        Raises:
+            NotAllowedError: they may keep no configuration, either, and the level is a lower one.
+        """
+        if level in (None, STRICT) or asking.is_owner or asking.may(Action.MODIFY_CONFIG):
+            return
+        raise NotAllowedError(
+            f"{asking.actor} is no admin, and a configuration of their own says {level!r} of how "
+            "far commands are kept apart from the host",
+            hint="leave execution.isolation away; or an admin keeps the configuration, and the "
+            "build names it",
+        )
 
     async def build(self, asking: Caller, build: str) -> str:
         """Return the id by which to go on of a build that is named by its id or the beginning of

@@ -186,6 +186,9 @@ def test_over_the_network_only_what_the_owner_opened_is_built(
             assert ask("POST", path, {"root": str(root)})[1]["code"] == "WORKSPACE_CLOSED"
     set_path = {"root": str(opened), "environment": {"PATH": str(tmp_path)}}
     assert ask("POST", "/api/build", set_path)[1]["code"] == "NOT_ALLOWED"
+    loose = {"root": str(opened), "configuration": {"execution": {"isolation": "staged"}}}
+    for path in ("/api/build", "/api/build/a", "/api/build/estimate"):
+        assert ask("POST", path, loose)[1]["code"] == "NOT_ALLOWED"
     assert ask("POST", "/api/build", {"root": str(opened / "a")})[0] == 202
     inside = Ask(two, make(one, "inside", "--scope", "workspace:opened")["key"])
     outside = Ask(two, make(one, "outside", "--scope", "workspace:other")["key"])

@@ -13,6 +13,7 @@ from buildnet.mesh.errors import NotFoundError
 from buildnet.mesh.identity import node_id_of
 from buildnet.mesh.members.member_list import Rights
 from buildnet.node.api.reach import Reach
+from buildnet.node.auth.actions import Action
 from buildnet.node.auth.caller import OWNER, Caller, CallerKind
 from buildnet.node.auth.refusal import KeyElsewhereError, NotAllowedError
 from buildnet.node.other_builds import OtherBuild, Recorder
@@ -102,3 +103,17 @@ def test_a_node_that_asks_is_told_of_this_one_s_builds_alone() -> None:
     with pytest.raises(NotFoundError):
         found(node, "5", service)
     assert service.others.asked == []
+
+
+def test_only_who_could_keep_a_configuration_says_how_far_commands_are_kept_apart() -> None:
+    reach = Reach(cast(NodeService, Service()))
+    for level in (None, "strict"):
+        reach.isolation(KEY, level)
+    for asking in (OWNER, replace(KEY, rights=Rights.ADMIN)):
+        reach.isolation(asking, "staged")
+    for asking in (
+        KEY,
+        replace(KEY, rights=Rights.ADMIN, actions=frozenset({Action.TRIGGER_BUILD})),
+    ):
+        with pytest.raises(NotAllowedError):
+            reach.isolation(asking, "staged")
