@@ -84,8 +84,9 @@ function Canvas({ shape, places, selected, found, onSelect }: Drawing) {
       nodeTypes={NODE_TYPES}
       onNodeClick={(_, node) => onSelect(node.id)}
       onPaneClick={pick}
-      onMoveStart={(event) => {
-        if (event?.type === "mousedown") frame.current?.classList.add("dragged");
+      // Not where the button is pressed: a click moves nothing.
+      onMove={(event) => {
+        if (event?.type === "mousemove") frame.current?.classList.add("dragged");
       }}
       onMoveEnd={() => frame.current?.classList.remove("dragged")}
       nodesDraggable={false}
