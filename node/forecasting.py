@@ -101,8 +101,9 @@ class BuildForecast:
     _was_held_up: bool = False
     _forecaster: Forecaster | None = None
     _planned: tuple[TaskId, ...] = ()
-    _left: tuple[int, float] | None = None
-    """What commands are left, one after the other, and when all is over by the clock."""
+    _left: tuple[int, int, float] | None = None
+    """How long the commands take that are left, one after the other and on all hosts, in
+    milliseconds, and when that was found by the clock."""
     _speeds: dict[str, float] = field(default_factory=dict)
     _files: int = 0
     _news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -123,11 +124,12 @@ class BuildForecast:
                 each.tier is None or each.undelivered for each in build.prepared.values()
             ):
                 continue  # nothing is to be done so far
-            began = self._clock()
+            asked = self._clock()
             if self.first is None:
                 await asyncio.sleep(self.settles_s)
+            began = self._clock()
             try:
-                await self._look(build, (began - self.began) * 1000)
+                await self._look(build, (asked - self.began) * 1000)
             except Exception:  # no build is to fail because nobody can tell how long it takes
                 _log.exception("how long a build of %s takes can't be told", self.workspace.name)
                 return
@@ -142,7 +144,7 @@ class BuildForecast:
         forecaster, found = await asyncio.to_thread(
             self._ahead, planned.values(), [host for _, host in hosts], _SAMPLES_AT_WORK
         )
-        self._left = round(forecaster.work_ms), self._clock() + found.middle_ms / 1000
+        self._left = round(forecaster.work_ms), round(found.middle_ms), self._clock()
         if is_first:
             self.first, self.first_at_ms = found, elapsed_ms
             self._forecaster, self._planned = forecaster, tuple(planned)
@@ -230,13 +232,15 @@ class BuildForecast:
             task.id in self.may_move,
         )
 
-    def left(self) -> tuple[int | None, int | None]:
+    def left(self, *, at_work: bool) -> tuple[int | None, int | None]:
         """Return how long the commands take that are left, one after the other, and in how long
-        the build ends, in milliseconds; None: that is not known."""
+        the build ends, in milliseconds; None: that is not known. ``at_work``: commands run; while
+        none does the end comes no nearer."""
         if self._left is None or not self.memory.is_measured:
             return None, None
-        work_ms, ends_at = self._left
-        return work_ms, max(0, round((ends_at - self._clock()) * 1000))
+        work_ms, all_ms, found_at = self._left
+        since_ms = round((self._clock() - found_at) * 1000) if at_work else 0
+        return work_ms, max(0, all_ms - since_ms)
 
     async def rehearsed(self, build: Seen) -> Forecast:
         """Return the estimate of a build that was only looked at, in a dry run."""

@@ -448,7 +448,9 @@ class Performer:
     def how_far(self) -> HowFar:
         """Return how far the build is."""
         running = self.running.values()
-        left_ms, ends_ms = (None, None) if self.forecast is None else self.forecast.left()
+        left_ms, ends_ms = None, None
+        if self.forecast is not None:
+            left_ms, ends_ms = self.forecast.left(at_work=bool(running))
         return HowFar("", 0, len(running), len(set(running)), left_ms, ends_ms)
 
     def notice_unhelpful(self) -> None:

@@ -140,12 +140,24 @@ def test_the_first_estimate_tells_the_whole_and_what_is_left(tmp_path: Path) -> 
         assert event["type"] == "estimate"
         assert event["left_ms"] == pytest.approx(2000, rel=0.2)
         assert event["estimated_ms"] == event["left_ms"] + 5000
-        work_ms, ends_ms = build.forecast.left()
+        work_ms, ends_ms = build.forecast.left(at_work=True)
         assert work_ms == pytest.approx(2000, rel=0.2)
         assert ends_ms == pytest.approx(event["left_ms"], abs=1)
         first = build.forecast.first
         assert first is not None
         assert [each.piece.fate for each in first.pieces] == [Fate.RUN, Fate.UNKNOWN]
+
+
+def test_the_end_comes_no_nearer_while_no_command_runs(tmp_path: Path) -> None:
+    with scene(tmp_path) as build:
+        known(build)
+        build.must_run(CORE)
+        build.at_work()
+        _, then_ms = build.forecast.left(at_work=True)
+        assert then_ms is not None
+        build.forecast._clock = lambda: 6.0
+        assert build.forecast.left(at_work=False)[1] == then_ms
+        assert build.forecast.left(at_work=True)[1] == then_ms - 1000
 
 
 def test_where_it_goes_wrong_the_build_goes_on(tmp_path: Path) -> None:
