@@ -2,7 +2,7 @@
 Pure.
 
 Nobody has to keep his word, and anybody may say too much: how many expectations there are is
-bounded, and how many bytes are fetched for all of them within a minute.
+bounded, and how many bytes are asked for in all their names within a minute, whatever comes of it.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ MOST = 128
 """Of all of them together."""
 LONGEST_S = 60.0
 WITHIN_S = 60.0
-"""The bytes that are fetched within such a time are bounded."""
+"""The bytes that are asked for within such a time are bounded."""
 BATCH = 128
 BATCH_BLOB_BYTES = 64 * 1024
 """Blobs up to that size are fetched together."""
+LEAST_BYTES = 4096
+"""Each blob counts as so many at least: very many small ones are much, too."""
 
 _Key = tuple[bytes, bytes]
 
@@ -34,6 +36,16 @@ class Batch:
     holder: bytes
     blobs: tuple[Digest, ...]
 
+    @property
+    def counted_bytes(self) -> int:
+        """As how much it counts."""
+        return sum(map(counted_bytes, self.blobs))
+
+
+def counted_bytes(blob: Digest) -> int:
+    """Return as how many bytes a blob counts."""
+    return max(blob.size_bytes, LEAST_BYTES)
+
 
 @dataclass(slots=True)
 class _Expectation:
@@ -43,7 +55,7 @@ class _Expectation:
 
 
 class Expectations:
-    """See the module's text. Times are in monotonic seconds; ``most_bytes`` are fetched within
+    """See the module's text. Times are in monotonic seconds; ``most_bytes`` are asked for within
     :data:`WITHIN_S` at most. ``fetched_bytes`` and ``used_bytes`` count what was fetched, and what
     of that commands then read."""
 
@@ -97,24 +109,28 @@ class Expectations:
         return any(blob in each.blobs for blob in blobs for each in self._known.values())
 
     def next(self, now: float) -> Batch | None:
-        """Return what to look for next; None: nothing now. What was said first comes first."""
+        """Return what to get next; None: nothing now. What was said first comes first. It counts
+        from now on, come or not, until :meth:`fetched` says what was here already."""
         self.lapse(now)
         left_bytes = self.most_bytes - self._spent_bytes
         for (holder, _), each in self._known.items():
             batch: list[Digest] = []
             while each.open and len(batch) < BATCH:
                 size_bytes = each.open[0].size_bytes
-                if size_bytes > left_bytes:
+                if counted_bytes(each.open[0]) > left_bytes:
                     each.open.popleft()  # it comes with the command that needs it
                     continue
                 if batch and size_bytes > BATCH_BLOB_BYTES:
                     break
                 batch.append(each.open.popleft())
-                left_bytes -= size_bytes
+                left_bytes -= counted_bytes(batch[-1])
                 if size_bytes > BATCH_BLOB_BYTES:
                     break
             if batch:
-                return Batch(holder, tuple(batch))
+                found = Batch(holder, tuple(batch))
+                self._spent.append((now, found.counted_bytes))
+                self._spent_bytes += found.counted_bytes
+                return found
         return None
 
     def again(self, batch: Batch) -> None:
@@ -125,13 +141,20 @@ class Expectations:
                 each.open.extendleft(reversed(wanted))
                 return
 
-    def fetched(self, blobs: Collection[Digest], now: float) -> None:
-        """Take note that some blobs were fetched."""
-        size_bytes = sum(blob.size_bytes for blob in blobs)
-        self._spent.append((now, size_bytes))
-        self._spent_bytes += size_bytes
-        self.fetched_bytes += size_bytes
+    def fetched(self, batch: Batch, blobs: Collection[Digest]) -> None:
+        """Take note that of the latest batch these had to be fetched, and were."""
+        if self._spent:  # else it took so long that it does not count any more
+            at, spent_bytes = self._spent.pop()
+            here_bytes = batch.counted_bytes - sum(map(counted_bytes, blobs))
+            self._spent.append((at, spent_bytes - here_bytes))
+            self._spent_bytes -= here_bytes
+        self.fetched_bytes += sum(blob.size_bytes for blob in blobs)
         self._unused.update(dict.fromkeys(blobs))
+
+    def let_go(self, batch: Batch) -> None:
+        """Take note that what was fetched may be gone before it is of use."""
+        for blob in batch.blobs:
+            self._unused.pop(blob, None)
 
     def used(self, blobs: Collection[Digest]) -> None:
         """Take note that a command reads some blobs: of those that were fetched for that the bytes

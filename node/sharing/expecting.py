@@ -8,7 +8,8 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Collection
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import asynccontextmanager, suppress
 
 from buildnet.mesh.digest import Digest
@@ -24,7 +25,8 @@ from buildnet.pool.expectations import Batch, Expectations
 from buildnet.pool.messages.expecting import WorkExpected
 
 MOST_BYTES = 1 << 30
-"""Are fetched ahead in a minute, and no more than a quarter of what the store may hold."""
+"""Are asked for ahead in a minute, and kept for those who said so, and no more than a quarter of
+what the store may hold."""
 _LOOK_S = 1.0
 _log = logging.getLogger("buildnet.pool")
 
@@ -53,6 +55,8 @@ class Expecting:
         self._local: Local | None = None
         self._news = asyncio.Event()
         self._under_way: Batch | None = None
+        self._held: deque[tuple[Hold, Batch]] = deque()
+        self._held_bytes = 0
 
     @property
     def fetched_bytes(self) -> int:
@@ -108,7 +112,6 @@ class Expecting:
             self._expected.used(blobs)
 
     async def _run(self) -> None:
-        hold: Hold | None = None
         try:
             while True:
                 self._news.clear()
@@ -116,12 +119,10 @@ class Expecting:
                     batch = self._expected.next(self._clock()) if self._is_willing() else None
                     is_idle = not len(self._expected)
                 if batch is not None:
-                    hold = hold or self._store.hold()
-                    await self._fetch(batch, hold)
+                    await self._fetch(batch)
                     continue
-                if hold is not None and is_idle:
-                    hold.close()
-                    hold = None
+                if is_idle:
+                    await self._let_go(0)
                 if self._tools:
                     tools, self._tools = self._tools, {}
                     await asyncio.to_thread(self._look_at, tools)
@@ -129,19 +130,37 @@ class Expecting:
                     async with asyncio.timeout(None if is_idle else _LOOK_S):
                         await self._news.wait()
         finally:
-            if hold is not None:
+            for hold, _ in self._held:
                 hold.close()
+            self._held.clear()
+            self._held_bytes = 0
 
-    async def _fetch(self, batch: Batch, hold: Hold) -> None:
+    async def _let_go(self, most_bytes: int) -> None:
+        """Let what was fetched first go from the store, if need be, until no more is kept there."""
+        gone = list[Hold]()
+        while self._held and self._held_bytes > most_bytes:
+            hold, batch = self._held.popleft()
+            gone.append(hold)
+            self._held_bytes -= batch.counted_bytes
+            with self._lock:
+                self._expected.let_go(batch)
+        if gone:
+            await asyncio.to_thread(_close, gone)
+
+    async def _fetch(self, batch: Batch) -> None:
         self._under_way = batch
+        hold = self._store.hold()
+        self._held.append((hold, batch))
+        self._held_bytes += batch.counted_bytes
         try:
+            await self._let_go(self._expected.most_bytes)
             await asyncio.to_thread(hold.add, batch.blobs)  # they stay until they are needed
             fetched = await self._exchange.fetch_ahead(batch.blobs, batch.holder)
             with self._lock:
                 if fetched is None:
                     self._expected.again(batch)
-                elif fetched:
-                    self._expected.fetched(fetched, self._clock())
+                else:
+                    self._expected.fetched(batch, fetched)
         except (BuildNetError, OSError, TimeoutError) as error:
             _log.info("what another node expects to need here can't be fetched: %s", error)
         finally:
@@ -151,3 +170,8 @@ class Expecting:
         for name in names:
             with suppress(BuildNetError, OSError):
                 self._take_note(name)
+
+
+def _close(holds: Iterable[Hold]) -> None:
+    for hold in holds:
+        hold.close()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterable
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +18,8 @@ from buildnet.mesh.members.genesis import Rights
 from buildnet.node.fetching_ahead import Ahead
 from buildnet.node.sharing.expecting import Expecting
 from buildnet.node.store import Store
-from buildnet.pool.messages.expecting import WorkExpected
+from buildnet.pool.expectations import WITHIN_S
+from buildnet.pool.messages.expecting import LONGEST_MS, WorkExpected
 from buildnet.pool.messages.results import WireDigest
 
 HOLDER, OBSERVER, STRANGER = b"h" * 32, b"o" * 32, b"s" * 32
@@ -52,16 +54,18 @@ class Exchange:
 class Node:
     """A node that is told what others expect."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, clock: Callable[[], float]) -> None:
         self.exchange = Exchange(store)
         self.willing = True
         self.looked_at: list[str] = []
         exchange = cast(Any, self.exchange)
-        self.expecting = Expecting(store, exchange, self.looked_at.append, lambda: self.willing)
+        self.expecting = Expecting(
+            store, exchange, self.looked_at.append, lambda: self.willing, clock
+        )
 
     def told(self, sender: bytes, *blobs: Digest, tools: tuple[str, ...] = ()) -> None:
         wire = tuple(map(WireDigest.of, blobs))
-        self.expecting.take(Received(sender, WorkExpected(WATCH, 30_000, wire, tools)))
+        self.expecting.take(Received(sender, WorkExpected(WATCH, LONGEST_MS, wire, tools)))
 
     async def asks(self) -> Digest:
         async with asyncio.timeout(20):
@@ -76,13 +80,17 @@ class Node:
 
 
 @asynccontextmanager
-async def running(directory: Path) -> AsyncIterator[Node]:
+async def running(
+    directory: Path,
+    capacity_bytes: int = 10_000_000,
+    clock: Callable[[], float] = time.monotonic,
+) -> AsyncIterator[Node]:
     rights = {HOLDER: Rights.BUILDER, OBSERVER: Rights.OBSERVER}
     members = {key: SimpleNamespace(rights=each, role="worker") for key, each in rights.items()}
     listed = SimpleNamespace(members=members, is_member=members.__contains__)
     local = SimpleNamespace(members=listed)
-    with Store.open(directory / "store", 10_000_000) as store:
-        node = Node(store)
+    with Store.open(directory / "store", capacity_bytes) as store:
+        node = Node(store, clock)
         async with node.expecting.guest(cast(Any, SimpleNamespace(local=local))):
             yield node
 
@@ -146,5 +154,23 @@ def test_who_may_not_build_is_not_heard_nor_anybody_if_the_owner_does_not_want(
             node.willing = True
             node.told(HOLDER, DIGESTS[2])
             assert await node.asks() == DIGESTS[2]
+
+    asyncio.run(main())
+
+
+def test_who_goes_on_expecting_keeps_no_more_of_the_store_for_that(tmp_path: Path) -> None:
+    async def main() -> None:
+        now = 0.0
+        async with running(tmp_path, capacity_bytes=800_000, clock=lambda: now) as node:
+            node.exchange.may_come.set()
+            for each in DIGESTS:
+                now += WITHIN_S / 2  # what it said last counts still, and new bytes come
+                node.told(HOLDER, each)
+                assert await node.asks() == each
+                await node.settled()
+            node.exchange.store.clear()
+            assert node.exchange.store.missing(DIGESTS) == {DIGESTS[0]}
+            node.expecting.used(DIGESTS)
+            assert node.expecting.used_bytes == 200_000
 
     asyncio.run(main())

@@ -11,6 +11,7 @@ from buildnet.mesh.wire import MAX_COUNTER, WireError
 from buildnet.pool.expectations import (
     BATCH,
     BATCH_BLOB_BYTES,
+    LEAST_BYTES,
     LONGEST_S,
     MOST,
     MOST_OF_ONE,
@@ -90,18 +91,52 @@ def test_nobody_can_be_made_to_expect_or_fetch_without_bound() -> None:
     for number in range(10):
         one = blob(100 + number, 40_000_000)
         expected.told(A, b"w", (one,), 30.0, float(number))
-        if expected.next(float(number)) is not None:
-            expected.fetched((one,), float(number))
+        batch = expected.next(float(number))
+        if batch is not None:
+            expected.fetched(batch, (one,))
     assert expected.fetched_bytes == 80_000_000
     later = WITHIN_S + 10.0
     expected.told(A, b"w", (LARGE,), 30.0, later)
     assert expected.next(later) == Batch(A, (LARGE,))
 
 
+@pytest.mark.parametrize("end", ["fails", "interrupted"])
+def test_who_says_what_it_does_not_send_is_asked_for_no_more_than_others(end: str) -> None:
+    expected = Expectations(100_000_000)
+    asked_bytes = 0
+    for number in range(10):
+        expected.told(A, b"w", (blob(100 + number, 40_000_000),), 30.0, float(number))
+        batch = expected.next(float(number))
+        if batch is not None:
+            asked_bytes += batch.counted_bytes
+            if end == "interrupted":
+                expected.again(batch)
+    assert asked_bytes == 80_000_000
+
+
+def test_what_is_here_already_does_not_count_and_very_many_small_ones_do() -> None:
+    expected = Expectations(BATCH * LEAST_BYTES)
+    small = tuple(blob(number, number % 2) for number in range(1000))
+    expected.told(A, b"w", small, 30.0, 0.0)
+    batch = expected.next(0.0)
+    assert batch == Batch(A, small[:BATCH])
+    assert expected.next(0.0) is None
+    expected.told(A, b"w", small, 30.0, 1.0)
+    expected.fetched(batch, small[:3])
+    batch = expected.next(1.0)
+    assert batch == Batch(A, small[: BATCH - 3])
+    expected.told(A, b"w", small, 30.0, 1.0)
+    expected.lapse(WITHIN_S + 2.0)
+    expected.fetched(batch, ())  # it took very long
+    expected.told(A, b"w", small, 30.0, WITHIN_S + 2.0)
+    assert len(all_of(expected, WITHIN_S + 2.0)) == 1
+
+
 def test_what_was_of_use_is_counted_once() -> None:
     expected = Expectations(1 << 30)
     expected.told(A, b"w", (LARGE, OTHER), 30.0, 0.0)
-    expected.fetched((LARGE, OTHER), 1.0)
+    for batch in all_of(expected):
+        expected.fetched(batch, batch.blobs)
     expected.used((LARGE, SMALL[0]))
     expected.used((LARGE,))
     assert (expected.fetched_bytes, expected.used_bytes) == (90_000_000, 50_000_000)
@@ -134,7 +169,7 @@ def test_whatever_is_said_the_bytes_are_bounded(
         while (batch := expected.next(now)) is not None:
             assert expected.expects(batch.blobs)
             assert len(batch.blobs) == 1 or max(map(_size, batch.blobs)) <= BATCH_BLOB_BYTES
-            expected.fetched(batch.blobs, now)
+            expected.fetched(batch, batch.blobs)
             spent.append((now, sum(map(_size, batch.blobs))))
         assert sum(size for at, size in spent if at > now - WITHIN_S) <= most_bytes
 
