@@ -11,12 +11,13 @@ import asyncio
 import logging
 import os
 import zlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote
+from weakref import WeakValueDictionary
 
 from starlette.types import ASGIApp, Message, Scope
 
@@ -43,6 +44,8 @@ MOST_AT_ONCE = 32
 """Requests of one member that are answered at the same time."""
 MOST_LOOKS = 4
 """Looks at builds that are worked on at once, at either end: each may take much memory."""
+MOST_LOOKS_OF_ONE = 2
+"""Of these, of one member: so nobody keeps the others from theirs."""
 FORWARDED = "forwarded_by"
 """In the state of a request that came from another node: that one's key."""
 _TAKEN = ("authorization", "buildnet-proof", "content-type", "accept", "idempotency-key")
@@ -54,6 +57,7 @@ _MOST_PARTS = MAX_ANSWER_BYTES // MAX_BODY_BYTES + 1
 _WITHOUT_BODY = frozenset({*range(200), 204, 205, 304})
 _NO_ANSWER = 502
 _log = logging.getLogger("buildnet.api")
+T = TypeVar("T")
 
 
 class ForwardError(BuildNetError):
@@ -106,6 +110,7 @@ class Forwarding:
         self._meeting: dict[bytes, asyncio.Event] = {}
         self._looking = asyncio.Semaphore(MOST_LOOKS)
         self._showing = asyncio.Semaphore(MOST_LOOKS)
+        self._showing_to: WeakValueDictionary[bytes, asyncio.Semaphore] = WeakValueDictionary()
 
     @asynccontextmanager
     async def guest(self, cluster: Cluster) -> AsyncIterator[Guest]:
@@ -124,11 +129,14 @@ class Forwarding:
         cluster = self._questions.cluster
         if cluster is not None and not self.reaches(key) and cluster.local.alive(key):
             met = self._meeting.setdefault(key, asyncio.Event())
-            cluster.driver.request(lambda now: cluster.machine.meet(key, now))
-            with suppress(TimeoutError):
-                async with asyncio.timeout(MEET_S):
-                    await met.wait()
-            self._meeting.pop(key, None)
+            try:
+                cluster.driver.request(lambda now: cluster.machine.meet(key, now))
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(MEET_S):
+                        await met.wait()
+            finally:
+                if self._meeting.get(key) is met:
+                    del self._meeting[key]
         return self.reaches(key)
 
     # --- asking --------------------------------------------------------------------------------
@@ -151,19 +159,18 @@ class Forwarding:
         taken = tuple(WireHeader(name, headers[name]) for name in _TAKEN if name in headers)
         return await self._ask(cluster, key, method, target, taken, body)
 
-    async def look(self, key: bytes, target: str) -> Forwarded:
-        """Have a member tell this node of a build: ``target`` is path and query.
+    async def look(self, key: bytes, target: str, read: Callable[[Forwarded], T]) -> T:
+        """Have a member tell this node of a build: ``target`` is path and query. Return what
+        ``read`` makes of the answer, on a thread.
 
         Raises:
             ForwardTooLongError, ForwardError: as with :meth:`ask`.
+            BaseException: what ``read`` raises.
         """
         cluster = self._reached(key)
         async with self._looking:
             found = await self._ask(cluster, key, "GET", target, (WireHeader(*_PACKED),), b"")
-            if found.headers.get(_IS_PACKED[0]) != _IS_PACKED[1]:
-                return found
-            body = await asyncio.to_thread(_unpacked, found.body)
-        return Forwarded(found.status, found.headers, body)
+            return await asyncio.to_thread(lambda: read(_unpacked(found)))
 
     def _reached(self, key: bytes) -> Cluster:
         cluster = self._questions.cluster
@@ -228,10 +235,22 @@ class Forwarding:
             busy = ForwardAnswer(ask.request, 429, (WireHeader("retry-after", "1"),), b"", True)
             cluster.say(sender, busy)
             return
-        is_look = all(each.name.lower() != _CREDENTIAL for each in ask.headers)
-        turn = self._showing if is_look else nullcontext()
+        turn = self._turn(sender) if _is_look(ask) else nullcontext()
         work = partial(_answer, cluster, application, sender, ask, turn)
         self._questions.answer(cluster, sender, work)
+
+    @asynccontextmanager
+    async def _turn(self, sender: bytes) -> AsyncIterator[None]:
+        """Wait until a look of a member can be worked on."""
+        of_one = asyncio.Semaphore(MOST_LOOKS_OF_ONE)
+        of_one = self._showing_to.setdefault(sender, of_one)
+        async with of_one, self._showing:
+            yield
+
+
+def _is_look(ask: ForwardAsk) -> bool:
+    """Tell whether a node asks for itself."""
+    return all(each.name.lower() != _CREDENTIAL for each in ask.headers)
 
 
 def _answered(question: _Question, sender: bytes, answer: ForwardAnswer) -> None:
@@ -264,9 +283,10 @@ async def _answer(
     ask: ForwardAsk,
     turn: AbstractAsyncContextManager[None],
 ) -> None:
-    async with turn:
-        parts = await _answers(application, sender, ask)
-    with suppress(TimeoutError):  # who reads so slowly has given up meanwhile
+    with suppress(TimeoutError):  # who waited, or reads, so long has given up meanwhile
+        async with asyncio.timeout(ANSWER_S) as waiting, turn:
+            waiting.reschedule(None)
+            parts = await _answers(application, sender, ask)
         async with asyncio.timeout(ANSWER_S):
             for part in parts:
                 cluster.say(sender, part)
@@ -281,7 +301,9 @@ async def _answers(application: ASGIApp, sender: bytes, ask: ForwardAsk) -> list
     if not (is_word and path.startswith("/") and unquote(path).isprintable()):  # as at the port
         return [ForwardAnswer(ask.request, 400, (), b"", True)]
     scope = _scope(sender, ask, path, query)
-    packs = any((each.name.lower(), each.value) == _PACKED for each in ask.headers)
+    packs = _is_look(ask) and any(
+        (each.name.lower(), each.value) == _PACKED for each in ask.headers
+    )
     most = MAX_UNPACKED_BYTES if packs else MAX_ANSWER_BYTES
     sent: list[Message] = []
     size, came = 0, False
@@ -332,16 +354,18 @@ def _scope(sender: bytes, ask: ForwardAsk, path: str, query: str) -> dict[str, A
     }
 
 
-def _unpacked(body: bytes) -> bytes:
-    """Return what was deflated.
+def _unpacked(answer: Forwarded) -> Forwarded:
+    """Return an answer with its body as it was before it was deflated, if it was. Blocks.
 
     Raises:
         ForwardError: it was not, or not all of it is there.
         ForwardTooLongError: it is longer than anything that is told.
     """
+    if answer.headers.get(_IS_PACKED[0]) != _IS_PACKED[1]:
+        return answer
     unpacking = zlib.decompressobj()
     try:
-        found = unpacking.decompress(body, MAX_UNPACKED_BYTES + 1)
+        found = unpacking.decompress(answer.body, MAX_UNPACKED_BYTES + 1)
     except zlib.error as error:
         raise ForwardError(
             "the other node's answer can't be read", cause=str(error), hint="ask again"
@@ -350,7 +374,7 @@ def _unpacked(body: bytes) -> bytes:
         raise ForwardTooLongError("the answer of the other node is too long to be sent on")
     if not unpacking.eof:
         raise ForwardError("the other node's answer is not whole", hint="ask again")
-    return found
+    return Forwarded(answer.status, answer.headers, found)
 
 
 def _messages(request: bytes, sent: list[Message], *, packs: bool) -> list[ForwardAnswer]:

@@ -292,19 +292,21 @@ class OtherBuilds:
     async def _answer(
         self, build: OtherBuild, by: Recorder, target: str, model: type[BaseModel] | None
     ) -> tuple[bytes, Json]:
+        def read(answer: Forwarded) -> tuple[bytes, Json]:
+            if answer.status != 200:
+                raise _refusal(build, by, answer)
+            try:
+                return checked(answer.body, model)
+            except (ValueError, RecursionError) as error:
+                raise _bad(build, by, str(error)) from error
+
         forwarding = self._service.access.forwarding
         if not await forwarding.meet(by.key):
             raise self._unreachable(build, by)
         try:
-            answer = await forwarding.look(by.key, target)
+            return await forwarding.look(by.key, target, read)
         except ForwardError as error:
             raise self._unreachable(build, by, error) from error
-        if answer.status != 200:
-            raise _refusal(build, by, answer)
-        try:
-            return await asyncio.to_thread(checked, answer.body, model)
-        except (ValueError, RecursionError) as error:
-            raise _bad(build, by, str(error)) from error
 
     def _unreachable(
         self, build: OtherBuild, by: Recorder, error: BuildNetError | None = None

@@ -151,7 +151,8 @@ def test_a_node_is_told_of_single_builds_alone_and_only_if_it_may_build(
     monkeypatch.setattr(detect, "_USUAL_DIRECTORIES", ())
 
     async def looked(node: ApiNode, at: ApiNode, path: str) -> tuple[int, dict[str, Any]]:
-        found = await node.service.access.forwarding.look(at.service.key.public_key, path)
+        key = at.service.key.public_key
+        found = await node.service.access.forwarding.look(key, path, lambda answer: answer)
         return found.status, json.loads(found.body)
 
     async def run() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import zlib
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
@@ -19,6 +20,7 @@ from buildnet.node import forwarding as module
 from buildnet.node.forwarding import (
     FORWARDED,
     MOST_LOOKS,
+    MOST_LOOKS_OF_ONE,
     Forwarded,
     ForwardError,
     Forwarding,
@@ -44,7 +46,7 @@ class Scene:
     def __init__(self) -> None:
         self.said: list[tuple[bytes, Message]] = []
         self.tasks: list[asyncio.Task[None]] = []
-        members = SimpleNamespace(members={}, is_member=lambda key: key == PEER)
+        members = SimpleNamespace(members={}, is_member=lambda key: key != STRANGER)
         self.links: dict[bytes, Any] = {PEER: None}
         self.met: list[bytes] = []
         local = SimpleNamespace(
@@ -67,7 +69,9 @@ class Scene:
 
     async def looked(self) -> tuple[asyncio.Task[Forwarded], bytes]:
         """Look at a build of the member; return the question and its id."""
-        asking = asyncio.create_task(self.forwarding.look(PEER, "/api/build/b"))
+        asking = asyncio.create_task(
+            self.forwarding.look(PEER, "/api/build/b", lambda answer: answer)
+        )
         await asyncio.sleep(0)
         (message,) = [each for _, each in self.said if isinstance(each, ForwardAsk)]
         self.said.clear()
@@ -291,28 +295,106 @@ def test_what_is_not_whole_or_too_much_once_inflated_counts_for_nothing(
     run(work)
 
 
-def test_looks_of_members_are_worked_on_a_few_at_a_time() -> None:
-    working, most = 0, 0
-    free = asyncio.Event()
+class Slow:
+    """An application that answers once it may."""
 
-    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
-        nonlocal working, most
-        working += 1
-        most = max(most, working)
-        await free.wait()
-        working -= 1
+    def __init__(self) -> None:
+        self.working: list[bytes] = []
+        self.most = 0
+        self.free = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.working.append(scope["state"][FORWARDED])
+        self.most = max(self.most, len(self.working))
+        await self.free.wait()
+        self.working.pop()
+
+
+def looks(scene: Scene, sender: bytes, count: int) -> None:
+    for number in range(count):
+        ask = ForwardAsk(bytes([number] * 16), "GET", "/api/build/b", (PACKED,), b"")
+        scene.forwarding.take(Received(sender, ask, 1))
+
+
+async def settled() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+def test_looks_of_members_are_worked_on_a_few_at_a_time_and_nobody_takes_all_turns() -> None:
+    async def work(scene: Scene) -> None:
+        scene.forwarding.application = slow = Slow()
+        looks(scene, PEER, 2 * MOST_LOOKS)
+        await settled()
+        assert slow.working == [PEER] * MOST_LOOKS_OF_ONE
+        looks(scene, OTHER, 2 * MOST_LOOKS)
+        looks(scene, b"t" * 32, 2 * MOST_LOOKS)
+        await settled()
+        assert slow.working == [PEER] * MOST_LOOKS_OF_ONE + [OTHER] * MOST_LOOKS_OF_ONE
+        slow.free.set()
+        await asyncio.gather(*scene.tasks)
+        assert slow.most == MOST_LOOKS
+        assert len(scene.answers()) == 6 * MOST_LOOKS
+
+    run(work)
+
+
+def test_what_waited_longer_for_its_turn_than_anybody_is_not_worked_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def work(scene: Scene) -> None:
+        scene.forwarding.application = slow = Slow()
+        looks(scene, PEER, MOST_LOOKS_OF_ONE)
+        await settled()
+        monkeypatch.setattr(module, "ANSWER_S", 0.0)
+        looks(scene, PEER, 1)
+        await asyncio.wait((scene.tasks[-1],))
+        slow.free.set()
+        await asyncio.gather(*scene.tasks)
+        assert len(scene.answers()) == MOST_LOOKS_OF_ONE
+
+    run(work)
+
+
+def test_an_answer_to_somebody_with_a_credential_is_no_longer_for_being_deflated() -> None:
+    async def long(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": bytes(MAX_ANSWER_BYTES + 1)})
 
     async def work(scene: Scene) -> None:
-        scene.forwarding.application = slow
-        for number in range(2 * MOST_LOOKS):
-            ask = ForwardAsk(bytes([number] * 16), "GET", "/api/build/b", (PACKED,), b"")
-            scene.forwarding.take(Received(PEER, ask, 1))
-        for _ in range(3):
-            await asyncio.sleep(0)
-        free.set()
+        scene.forwarding.application = long
+        headers = (PACKED, WireHeader("authorization", "Bearer k"))
+        ask = ForwardAsk(bytes(16), "GET", "/api/build/b", headers, b"")
+        scene.forwarding.take(Received(PEER, ask, 1))
         await asyncio.gather(*scene.tasks)
-        assert most == MOST_LOOKS
-        assert len(scene.answers()) == 2 * MOST_LOOKS
+        assert all(IS_PACKED not in each.headers for each in scene.answers())
+        assert sum(len(each.part) for each in scene.answers()) > MAX_ANSWER_BYTES
+
+    run(work)
+
+
+def test_what_is_made_of_a_look_is_made_in_its_turn() -> None:
+    async def work(scene: Scene) -> None:
+        may_end = threading.Event()
+
+        def read(answer: Forwarded) -> int:
+            may_end.wait(20)
+            return answer.status
+
+        looking = [
+            asyncio.create_task(scene.forwarding.look(PEER, "/api/build/b", read))
+            for _ in range(MOST_LOOKS + 1)
+        ]
+        await settled()
+        asked = [each for _, each in scene.said if isinstance(each, ForwardAsk)]
+        for each in asked:
+            answer = ForwardAnswer(each.request, 200, (), b"{}", True)
+            scene.forwarding.take(Received(PEER, answer, 1))
+        await settled()
+        assert sum(isinstance(each, ForwardAsk) for _, each in scene.said) == MOST_LOOKS
+        may_end.set()
+        assert await asyncio.gather(*looking[:MOST_LOOKS]) == [200] * MOST_LOOKS
+        looking[-1].cancel()
 
     run(work)
 
@@ -330,6 +412,18 @@ def test_a_member_without_a_link_is_met_before_it_is_asked(
         scene.links[OTHER] = None
         scene.forwarding.take(LinkUp(OTHER, True, "http://other:80"))
         assert await asyncio.gather(*meeting) == [True, True]
+        del scene.links[OTHER]
+        given_up = asyncio.create_task(scene.forwarding.meet(OTHER))
+        await asyncio.sleep(0)
+        given_up.cancel()
+        await asyncio.wait((given_up,))
+        scene.forwarding.take(LinkUp(OTHER, True, "http://other:80"))  # and is lost again
+        later = asyncio.create_task(scene.forwarding.meet(OTHER))
+        await settled()
+        assert not later.done()
+        scene.links[OTHER] = None
+        scene.forwarding.take(LinkUp(OTHER, True, "http://other:80"))
+        assert await later
         monkeypatch.setattr(module, "MEET_S", 0.0)
         del scene.links[OTHER]
         assert not await scene.forwarding.meet(OTHER)

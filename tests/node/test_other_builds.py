@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -96,13 +96,14 @@ class Pool:
     async def meet(self, key: bytes) -> bool:
         return any(one == key for one, _ in self.answers)
 
-    async def look(self, key: bytes, target: str) -> Forwarded:
+    async def look(self, key: bytes, target: str, read: Callable[[Forwarded], Any]) -> Any:
         self.asked.append((key, target))
         answer = self.answers[key, target.removeprefix(f"/api/build/{BUILD}")]
         if isinstance(answer, BuildNetError):
             raise answer
         status, body = answer
-        return Forwarded(status, {}, body if isinstance(body, bytes) else json.dumps(body).encode())
+        text = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return read(Forwarded(status, {}, text))
 
     async def found(self, query: Query) -> Any:
         assert query.build == BUILD
