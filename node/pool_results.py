@@ -100,6 +100,7 @@ class PoolResults:
         self.same = SameActions()
         self.latency_ms: Callable[[], Mapping[bytes, float]] = dict
         self._asking_again = asyncio.Semaphore(ASKS_AT_ONCE // 2)
+        self._asking_all = asyncio.Semaphore(1)
 
     @asynccontextmanager
     async def guest(self, cluster: Cluster) -> AsyncIterator[Guest]:
@@ -150,7 +151,11 @@ class PoolResults:
 
     async def census(self, action: Digest, within_s: float) -> Mapping[bytes, Said]:
         """Ask all that can be asked whether they have an action's result, and return what each
-        said within a time."""
+        said within a time. One is asked for after the other: builds have their questions, too."""
+        async with self._asking_all:
+            return await self._census(action, within_s)
+
+    async def _census(self, action: Digest, within_s: float) -> Mapping[bytes, Said]:
         cluster = self._questions.cluster
         peers = [] if cluster is None else _peers(cluster)
         if cluster is None or not peers:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from buildnet.mesh.errors import NotFoundError
@@ -106,13 +107,15 @@ class Reach:
         except NotFoundError:
             asking.require_reach("")
             raise none from None
-        nodes = asking.nodes
-        if nodes is not None and all(one.node_id not in nodes for one in found.recorders):
-            raise KeyElsewhereError(
-                f"{asking.actor}'s key is for other nodes than {found.recorders[0].name}, which "
-                "drove this build",
-                hint="ask an admin for a wider one",
-            )
+        if asking.nodes is not None:
+            mine = tuple(one for one in found.recorders if one.node_id in asking.nodes)
+            if not mine:
+                raise KeyElsewhereError(
+                    f"{asking.actor}'s key is for other nodes than {found.recorders[0].name}, "
+                    "which drove this build",
+                    hint="ask an admin for a wider one",
+                )
+            found = replace(found, recorders=mine)
         if asking.workspaces is not None:
             asking.require_reach((await others.record(found)).data["workspace"])
         return found

@@ -279,6 +279,23 @@ def test_everybody_is_asked_who_has_a_result(hosts: Callable[[], Host]) -> None:
     assert asyncio.run(one.results.census(ACTION, 0.2)) == {}
 
 
+def test_who_asks_who_has_results_again_and_again_keeps_no_build_from_its_questions(
+    hosts: Callable[[], Host],
+) -> None:
+    one, other = met(hosts)
+    other.keep(DIST)
+
+    async def work() -> Any:
+        asking = [asyncio.create_task(one.results.census(ACTION, 20)) for _ in range(20)]
+        await asyncio.sleep(0)
+        found = await one.results.find((ACTION,))
+        await asyncio.gather(*asking)
+        return found
+
+    assert ACTION in asyncio.run(within(one, other, work=work))
+    assert other.notes == []
+
+
 def test_without_a_cluster_or_peers_nothing_is_found(hosts: Callable[[], Host]) -> None:
     one = hosts()
     assert found(one) == {}

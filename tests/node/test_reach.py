@@ -51,7 +51,9 @@ class Others:
         self.asked.append(name)
         for build in ("5" * 32, "6" * 32):
             if build.startswith(name):
-                return OtherBuild(build, (Recorder(b"r" * 32, "worker"),))
+                return OtherBuild(
+                    build, (Recorder(b"r" * 32, "worker"), Recorder(b"t" * 32, "taker"))
+                )
         raise NotFoundError("no node tells")
 
     async def record(self, build: OtherBuild) -> Any:
@@ -92,6 +94,9 @@ def test_a_key_for_some_workspaces_or_nodes_gets_to_no_others_elsewhere() -> Non
             found(KEY, build)
     there = replace(OWNER, nodes=frozenset({node_id_of(b"r" * 32)}))
     assert found(there, "6").id == "6" * 32
+    for key in (b"r" * 32, b"t" * 32):  # nobody else is asked for it
+        there = replace(OWNER, nodes=frozenset({node_id_of(key)}))
+        assert [one.key for one in found(there, "6").recorders] == [key]
     with pytest.raises(KeyElsewhereError):
         found(replace(OWNER, nodes=frozenset({"0" * 16})), "6")
 
