@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -31,6 +32,7 @@ from buildnet.pool.queued import (
     Owner,
     State,
     excess,
+    is_before,
     keeps,
     rank,
     room_for,
@@ -38,6 +40,10 @@ from buildnet.pool.queued import (
 
 _AGAIN_S = 1.0
 """An owner that refused is asked again after this, or once it tells of something else free."""
+
+_REST_S = 10.0
+"""Who gave something back asks for leases of other sizes than its own only after this: what is fair
+might go round and round among builds that use different amounts."""
 
 
 # --- effects -----------------------------------------------------------------------------------
@@ -108,6 +114,8 @@ class Queue:
             }
         if entry.demand.units != demand.units or not entry.owners:
             entry.owners = tuple(frozenset(want.owners) for want in demand.units)
+        if entry.demand.orders != demand.orders:
+            entry.gave_at = -math.inf
         entry.demand = demand
         if demand.orders.paused:
             self._cancel(each for each in entry.leases.values() if each.state in PENDING)
@@ -379,6 +387,7 @@ class Queue:
                 coming.add(lease.owner)
                 giver = self._entries[lease.build]
                 giver.count()
+                giver.gave_at = now
                 actors[giver.demand.actor].has -= lease.size
                 self._effects.append(AskBack(giver.demand.driver, lease.id))
 
@@ -390,7 +399,7 @@ class Queue:
         for want, lack, owners in zip(entry.demand.units, entry.lacks, entry.owners, strict=True):
             if not lack:
                 continue
-            size = max(1, want.amount.slots)
+            size, rests = max(1, want.amount.slots), now - entry.gave_at < _REST_S
             ranked = sorted(
                 ((excess(giver, entry, size, actors, now), giver.order, giver) for giver in givers),
                 reverse=True,
@@ -405,6 +414,8 @@ class Queue:
                     if lease.owner not in room or not lease.may_come_back or lease.size > left:
                         continue
                     if lease.size > size and excess(giver, entry, lease.size, actors, now) <= 0:
+                        continue
+                    if lease.size != size and rests and not is_before(entry, giver):
                         continue
                     left -= lease.size
                     room[lease.owner] += lease.amount

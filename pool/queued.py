@@ -77,6 +77,8 @@ class Entry:
     """Whether it has to be counted anew before it is looked at."""
     promised: bytes | None = None
     """An owner of whom others were asked to give leases back, for this one."""
+    gave_at: float = -math.inf
+    """When it was last asked to give something back."""
 
     @property
     def is_hungry(self) -> bool:
@@ -186,16 +188,16 @@ def excess(
     more; who was placed before another one may have all of it."""
     if giver is taker:
         return 0.0
-    if _is_before(taker, giver):
+    if is_before(taker, giver):
         return math.inf
-    if _is_before(giver, taker):
+    if is_before(giver, taker):
         return 0.0
     if giver.demand.actor == taker.demand.actor:
         return giver.share(now) - taker.share(now, slots)
     return actors[giver.demand.actor].share() - actors[taker.demand.actor].share(slots)
 
 
-def _is_before(one: Entry, other: Entry) -> bool:
+def is_before(one: Entry, other: Entry) -> bool:
     """Tell whether people placed a build before another one."""
     first, second = one.demand.orders, other.demand.orders
     if first.ahead or second.ahead:

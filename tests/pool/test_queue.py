@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from buildnet.pool.demand import Demand, HowFar, Orders, Priority, Want
@@ -380,6 +380,14 @@ builds = st.lists(
 
 @settings(max_examples=100, deadline=None)
 @given(hosts=st.lists(st.integers(0, 4), min_size=1, max_size=4), wishes=builds)
+@example(  # each could take, in turn, what the one before it had got
+    hosts=[4],
+    wishes=[
+        (0, Priority.CRITICAL, 1, 1, False),
+        (0, Priority.HIGH, 1, 3, False),
+        (1, Priority.HIGH, 3, 1, False),
+    ],
+)
 def test_nothing_is_left_over_and_nothing_is_given_twice(
     hosts: list[int], wishes: list[tuple[int, Priority, int, int, bool]]
 ) -> None:
