@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import zlib
 from contextlib import suppress
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ class KeptBuilds:
     def put(self, teller: bytes, build: str, what: str, data: bytes, now: float) -> None:
         """Keep what a node told ``now``; where that can't be written it is told and left."""
         path = self._path(teller, build, what)
-        part = path.with_suffix(_PART)
+        part = path.with_suffix(f".{secrets.token_hex(4)}{_PART}")  # two may put the same at once
         try:
             make_private(self._directory)
             part.write_bytes(zlib.compress(data, _LEVEL))
@@ -70,7 +71,7 @@ class KeptBuilds:
 
     def _tidy(self) -> None:
         with os.scandir(self._directory) as entries:
-            found = [(entry.stat(), entry.path) for entry in entries]
+            found = [(about, entry.path) for entry in entries if (about := _about(entry))]
         found.sort(key=lambda each: -each[0].st_mtime)
         size = 0
         for number, (about, path) in enumerate(found):
@@ -80,3 +81,9 @@ class KeptBuilds:
 
     def _path(self, teller: bytes, build: str, what: str) -> Path:
         return self._directory / blake3(f"{teller.hex()} {build} {what}".encode()).hexdigest()[:32]
+
+
+def _about(entry: os.DirEntry[str]) -> os.stat_result | None:
+    with suppress(FileNotFoundError):  # another one tidies, too
+        return entry.stat()
+    return None

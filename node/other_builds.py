@@ -1,7 +1,8 @@
 """Builds of other nodes: who has the record of one, and what that node tells of it.
 
-The ledger says who drove a build, by an entry that this node signed itself; nobody else is asked
-for it, so no member's word counts of another's build. What is told of one that is over is kept.
+The ledger says who drove a build and who took it over, by entries that these nodes signed
+themselves; nobody else is asked for it, and who took it over counts only where the node before it
+is away or has lost it. What is told of a build that is over is kept.
 """
 
 from __future__ import annotations

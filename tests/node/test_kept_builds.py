@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from buildnet.node.kept_builds import KeptBuilds
 
@@ -47,3 +50,20 @@ def test_what_can_not_be_written_is_left(tmp_path: Path) -> None:
     kept = KeptBuilds(tmp_path / "kept", 100)
     kept.put(ONE, "b", "record", b"told", 1000.0)
     assert kept.get(ONE, "b", "record") is None
+
+
+def test_two_that_keep_the_same_at_once_are_not_in_each_other_s_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept, utime = KeptBuilds(tmp_path / "kept", 1 << 20), os.utime
+
+    def other_meanwhile(*arguments: Any) -> None:
+        monkeypatch.setattr(os, "utime", utime)
+        kept.put(ONE, "b", "record", b"{}", 1000.0)
+        utime(*arguments)
+
+    monkeypatch.setattr(os, "utime", other_meanwhile)
+    kept.put(ONE, "b", "record", b"{}", 1000.0)
+    assert caplog.records == []
+    assert kept.get(ONE, "b", "record") is not None
+    assert len(list((tmp_path / "kept").iterdir())) == 1
