@@ -59,6 +59,7 @@ function History() {
   const [text] = useFilter("text");
   const [typed, setTyped] = useTypedFilter("text");
   const [cursor, setCursor] = useFilter("cursor");
+  const mayLedger = useMay("view-ledger");
   const found = query.useQuery(
     "get",
     "/api/builds",
@@ -94,7 +95,14 @@ function History() {
   const builds = page.filter((one) => one.status !== "running");
   return (
     <section aria-label="Earlier builds" className="stack tight">
-      <h2>Earlier builds of this node</h2>
+      <div className="row">
+        <h2>Earlier builds of this node</h2>
+        {mayLedger && (
+          <Link href="/ui/ledger?type=build.*" className="small">
+            Those of all nodes, in the ledger
+          </Link>
+        )}
+      </div>
       <FilterBar
         noun="builds"
         shown={builds.length}
