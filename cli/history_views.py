@@ -255,6 +255,10 @@ def _why(task: dict[str, Any]) -> str:
 
 def print_trends(console: Console, found: dict[str, Any]) -> None:
     """Print how tasks fared over many builds."""
+    if not found["tasks"]:
+        of = " in ".join(each for each in (found["package"], found["workspace"]) if each)
+        console.print(escaped(f"no build here tells of {of}" if of else "no builds here"))
+        return
     overall = found["overall"]
     rate = overall["hit_rate"]
     console.print(

@@ -15,7 +15,6 @@ from google.protobuf.message import DecodeError
 from buildnet.ledger.history import BuildSummary, History
 from buildnet.ledger.history_filter import Wanted
 from buildnet.mesh.digest import Digest
-from buildnet.mesh.errors import NotFoundError
 from buildnet.node.builder import Builder
 from buildnet.node.other_builds import OtherBuild, OtherBuilds
 from buildnet.node.running import RunningBuild
@@ -99,42 +98,30 @@ class Records:
         first, second = await self.build(before), await self.build(after)
         return await asyncio.to_thread(lambda: compare(first, second, _why(self._store)).as_dict())
 
-    async def trends(self, workspace: str, package: str | None, builds: int) -> dict[str, Any]:
-        """Return how the tasks of a workspace fared in its latest builds, so many.
-
-        Raises:
-            NotFoundError: no build of it had to look at anything, or at that package.
-        """
-        rows = await self._history.task_runs(workspace, builds)
+    async def trends(
+        self, workspace: str | None, package: str | None, builds: int
+    ) -> dict[str, Any]:
+        """Return how the tasks of a workspace fared in its latest builds, so many: of no task where
+        no build of it had to look at anything yet, or at that package."""
+        rows = [] if workspace is None else await self._history.task_runs(workspace, builds)
         runs = [
             TaskRun(build, at, str(TaskId(str(name), str(task))), status, tier, duration_of(ms))
             for build, at, name, task, status, tier, ms in map(tuple, rows)
         ]
         found = await asyncio.to_thread(lambda: trends(runs, package=package))
-        if not found:
-            of = workspace if package is None else f"{package} in {workspace}"
-            raise NotFoundError(
-                f"no build here tells of {of}",
-                hint="buildnet history lists the builds of this node",
-            )
         return {
             "workspace": workspace,
             "package": package,
-            "builds": len({run.build_id for run in runs}),
+            "builds": len({run.build_id for run in runs}) if found else 0,
             "overall": overall(found),
             "tasks": [one.as_dict() for one in found],
         }
 
-    async def latest_workspace(self, builds_of: frozenset[str] | None) -> str:
-        """Return the workspace of the latest build; ``builds_of``: of one of these.
-
-        Raises:
-            NotFoundError: there is none.
-        """
+    async def latest_workspace(self, builds_of: frozenset[str] | None) -> str | None:
+        """Return the workspace of the latest build; ``builds_of``: of one of these. None: there is
+        no build yet."""
         page, _ = await self._history.page(limit=1, wanted=Wanted(workspaces=builds_of))
-        if not page:
-            raise NotFoundError("there is no build yet", hint="buildnet build makes one")
-        return page[0].workspace
+        return page[0].workspace if page else None
 
 
 def _why(store: Store) -> Callable[[str, str], list[Change] | None]:

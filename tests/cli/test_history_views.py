@@ -33,6 +33,13 @@ def printed(show: Any, *arguments: Any, width: int = 80) -> str:
     return stream.getvalue()
 
 
+def test_of_what_no_build_tells_of_there_are_no_trends() -> None:
+    none: dict[str, Any] = {"tasks": [], "workspace": "shop", "package": "app"}
+    assert printed(views.print_trends, none) == "no build here tells of app in shop\n"
+    none = {"tasks": [], "workspace": None, "package": None}
+    assert printed(views.print_trends, none) == "no builds here\n"
+
+
 def test_of_an_actor_without_builds_nothing_is_summed_up() -> None:
     others = {"builds": 1, "median_error": 0.1, "within_interval": 1.0}
     none = no_builds("agent:ci", "failed", goes_on=False)

@@ -11,8 +11,11 @@ from playwright.sync_api import expect
 from tests.page.conftest import Visiting
 
 from buildnet.cli.testing import write_files
+from testbed.building import Building
 from testbed.nodes import Cluster, Node
 from testbed.visits import DESKTOP, PHONE, Visit
+
+BUILD_TABS = ("graph", "timeline", "tasks", "log", "review", "artifacts")
 
 
 def test_three_nodes_are_seen(owner: Visit) -> None:
@@ -98,6 +101,35 @@ def test_each_view_fits_a_phone_and_keeps_nobody_out(
         assert page.evaluate(too_wide) == 0, path
         page.set_viewport_size(DESKTOP)
         owner.picture(path.removeprefix("/ui/").strip("/") or "overview")
+
+
+def test_who_only_looks_is_told_what_is_not_for_them_and_asks_for_nothing_else(
+    observer: Visit, node: Node, tmp_path: Path
+) -> None:
+    """By a link to each view; what was refused or is not there would be the browser's complaint."""
+    page = observer.page
+    look_at(observer, "/ui/builds/trends")
+    expect(page.get_by_text("No build ran on this node yet")).to_be_visible()
+    write_files(
+        tmp_path,
+        {"buildnet.yaml": "workspace: lab\npackages: [{name: app, path: ., build_cmd: 'true'}]\n"},
+    )
+    build = Building(node, tmp_path, local_only=True).report()["build_id"]
+    entry = node.get("/api/ledger?limit=1")["entries"][0]["id"]
+    for path in (
+        *("/", "/ui/nodes", "/ui/nodes/node2", "/ui/topology", "/ui/topology?tab=matrix"),
+        *("/ui/builds", "/ui/builds/compare", f"/ui/builds/compare?a={build}&b={build}"),
+        *("/ui/builds/trends?workspace=lab", "/ui/builds/trends?workspace=unknown"),
+        *(f"/ui/builds/{build}?tab={tab}" for tab in BUILD_TABS),
+        *("/ui/builder", "/ui/builder?tab=kept", "/ui/queue", "/ui/cache", f"/ui/ledger/{entry}"),
+        *(f"/ui/ledger?tab={tab}" for tab in ("entries", "state", "verification")),
+        *(f"/ui/access?tab={tab}" for tab in ("sessions", "keys", "people")),
+    ):
+        look_at(observer, path)
+        expect(page.get_by_role("main").get_by_role("alert")).to_have_count(0)
+    for path in ("/ui/packages", "/ui/logs", "/ui/settings"):
+        look_at(observer, path)
+        expect(page.get_by_text("agent:observer may not see this")).to_be_visible()
 
 
 def test_the_login_keeps_nobody_out(

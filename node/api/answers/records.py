@@ -150,9 +150,10 @@ class TaskTrend(TasksTrend):
 
 
 class BuildTrends(Answer):
-    """How the tasks of a workspace fared in its latest builds."""
+    """How the tasks of a workspace fared in its latest builds; ``workspace`` null: there is
+    no build yet, ``tasks`` empty: no build told of them yet."""
 
-    workspace: str
+    workspace: str | None
     package: str | None
     builds: int
     overall: TasksTrend

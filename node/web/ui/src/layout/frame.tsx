@@ -8,7 +8,7 @@ import { LiveStatus } from "@/layout/live-status";
 import { Mark } from "@/layout/mark";
 import { SessionMenu } from "@/layout/session-menu";
 import { ThemeButton } from "@/layout/theme";
-import { ROUTES, VIEWS } from "@/layout/views";
+import { ROUTES, VIEWS, type View } from "@/layout/views";
 import { useItems } from "@/live/use-live";
 
 /** What stands around every view: where one is, how the page stands with its node, who one is. */
@@ -16,7 +16,8 @@ export function Frame({ session }: { session: Session }) {
   const [isOpen, setOpen] = useState(false);
   const [location] = useLocation();
   const main = useRef<HTMLElement>(null);
-  const title = VIEWS.find((view) => isAt(view.path, location))?.title;
+  const view = VIEWS.find(({ path }) => isAt(path, location));
+  const title = view?.title;
   useEffect(() => {
     document.title = title ? `${title} · BuildNet` : "BuildNet";
   }, [title]);
@@ -53,21 +54,43 @@ export function Frame({ session }: { session: Session }) {
       <main id="main" className="main" tabIndex={-1} ref={main}>
         {session.warning && <div className="notice warn">{session.warning}</div>}
         <Boundary key={location}>
-          <Suspense fallback={<Loading what={title ?? "the view"} lines={6} />}>
-            <Switch>
-              {ROUTES.map(([path, component]) => (
-                <Route key={path} path={path} component={component} />
-              ))}
-              <Route>
-                <Empty title="There is no such view">
-                  <Link href="/">To the overview</Link>
-                </Empty>
-              </Route>
-            </Switch>
-          </Suspense>
+          {view !== undefined && !session.actions.includes(view.action) ? (
+            <NotForYou view={view} session={session} />
+          ) : (
+            <Suspense fallback={<Loading what={title ?? "the view"} lines={6} />}>
+              <Switch>
+                {ROUTES.map(([path, component]) => (
+                  <Route key={path} path={path} component={component} />
+                ))}
+                <Route>
+                  <Empty title="There is no such view">
+                    <Link href="/">To the overview</Link>
+                  </Empty>
+                </Route>
+              </Switch>
+            </Suspense>
+          )}
         </Boundary>
       </main>
     </div>
+  );
+}
+
+/** Where a link leads somebody whose rights don't go as far: what they may see is not asked for. */
+function NotForYou({ view, session }: { view: View; session: Session }) {
+  return (
+    <>
+      <ViewHead title={view.title} />
+      <Empty title={`${session.actor} may not see this`}>
+        <p className="soft">
+          It takes the right <code>{view.action}</code>.{" "}
+          {view.action === "own-node"
+            ? "Only the owner of this node's host has it: there, buildnet login opens the page."
+            : "An admin of the cluster can give it, under Access."}
+        </p>
+        <Link href="/">To the overview</Link>
+      </Empty>
+    </>
   );
 }
 

@@ -4,7 +4,7 @@ import { Badge } from "@/components/badge";
 import { Command } from "@/components/command";
 import { FilterBar, SearchBox } from "@/components/filters";
 import { ProblemView } from "@/components/problem-view";
-import { Loading } from "@/components/states";
+import { Empty, Loading } from "@/components/states";
 import { type Column, Table } from "@/components/table";
 import { useFilter } from "@/components/url-state";
 import { duration, plural } from "@/format/format";
@@ -46,6 +46,17 @@ export function TrendsOf({ workspace, name }: { workspace: string | null; name: 
   if (found.error !== null) return <ProblemView problem={found.error} command={command} />;
   if (found.data === undefined) return <Loading what="the trends" />;
   const trends = found.data as Schema["BuildTrends"];
+  if (trends.tasks.length === 0) {
+    const of = [name, trends.workspace].filter((one) => one !== null).join(" in ");
+    return (
+      <Empty
+        title={of === "" ? "No build ran on this node yet" : `No build here tells of ${of} yet`}
+      >
+        <p className="soft">Trends are of the builds that ran on this node.</p>
+        <Command line="buildnet history" />
+      </Empty>
+    );
+  }
   const wanted = text.trim().toLowerCase();
   const rows = trends.tasks.filter((one) => one.task.toLowerCase().includes(wanted));
   return (

@@ -1,7 +1,6 @@
 import { Hammer, X } from "lucide-react";
 import { Link } from "wouter";
 import { query, type Schema } from "@/api/client";
-import { Problem } from "@/api/problem";
 import { useMay } from "@/api/session";
 import { Age } from "@/components/age";
 import { ProblemView } from "@/components/problem-view";
@@ -127,18 +126,19 @@ function History({ workspace, name }: { workspace: string; name: string }) {
     params: { query: { workspace, package: name, builds: 100 } },
   });
   if (found.error !== null) {
-    if (Problem.from(found.error).status === 404) {
-      return <p className="soft small">No build of this node looked at it yet.</p>;
-    }
     return (
       <ProblemView problem={found.error} command={`buildnet history ${quoted(name)} --trends`} />
     );
   }
   if (found.data === undefined) return <Loading what="its history" lines={2} />;
+  const { tasks } = found.data as Schema["BuildTrends"];
+  if (tasks.length === 0) {
+    return <p className="soft small">No build of this node looked at it yet.</p>;
+  }
   return (
     <div className="stack tight">
       <h3>History</h3>
-      {(found.data as Schema["BuildTrends"]).tasks.map((task) => (
+      {tasks.map((task) => (
         <div key={task.task} className="small">
           <div className="row between">
             <strong>{task.task}</strong>
