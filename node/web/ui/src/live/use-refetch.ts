@@ -37,6 +37,11 @@ export function useRefetchOn(
   }, [gaps]);
 }
 
+/** Lets events of nodes through, except of how busy one is: that changes neither health nor links. */
+export function isNoLoad(event: LiveEvent): boolean {
+  return event.type !== "node_status" || "status" in event.data;
+}
+
 /** What the channel `pool` counts the changes of. */
 type Standing = "ledger" | "health" | "admission" | "dead_letters" | "store" | "links";
 

@@ -4,9 +4,10 @@ import { Age } from "@/components/age";
 import { Meter } from "@/components/meter";
 import { bytes, count, duration, latency, percent } from "@/format/format";
 import type { PoolNode } from "@/live/pool-nodes";
-import { useRefetchOn } from "@/live/use-refetch";
+import { useAsOf } from "@/live/use-live";
+import { isNoLoad, useRefetchOn, useRefetchOnPool } from "@/live/use-refetch";
 import { isThere } from "@/pool/totals";
-import { roundTrip } from "@/views/nodes/node-words";
+import { roundTrip, STALE_MS } from "@/views/nodes/node-words";
 
 /** What the host is made of, as the scan found it. */
 export function Hardware({ node }: { node: PoolNode }) {
@@ -136,15 +137,15 @@ export function Storage({ node }: { node: PoolNode }) {
   );
 }
 
-/** Round trips and traffic change without an event. */
-const ASKED = { staleTime: 10_000, refetchInterval: 15_000 } as const;
-
 /** How the node is reached, and the links that it has with others. */
 export function Network({ node, nodes }: { node: PoolNode; nodes: readonly PoolNode[] }) {
-  const health = query.useQuery("get", "/api/pool/health", {}, ASKED);
-  const pool = query.useQuery("get", "/api/pool", {}, ASKED);
-  useRefetchOn("nodes", ["get", "/api/pool/health"]);
-  useRefetchOn("nodes", ["get", "/api/pool"]);
+  const health = query.useQuery("get", "/api/pool/health");
+  const pool = query.useQuery("get", "/api/pool");
+  useRefetchOn("nodes", ["get", "/api/pool/health"], isNoLoad);
+  useRefetchOn("nodes", ["get", "/api/pool"], isNoLoad);
+  useRefetchOnPool(["get", "/api/pool/health"], "health", "links");
+  useRefetchOnPool(["get", "/api/pool"], "links");
+  const asOf = useAsOf(pool.dataUpdatedAt);
   const seen = health.data?.nodes.find((one) => one.id === node.id);
   const names = new Map(nodes.map((one) => [one.id, one.name]));
   const links = (pool.data?.connections ?? [])
@@ -154,9 +155,10 @@ export function Network({ node, nodes }: { node: PoolNode; nodes: readonly PoolN
     <section className="card" aria-label="Network">
       <header>
         <h2>Network</h2>
-        <Link href={`/ui/topology?node=${node.id}`} className="small">
-          In the topology
-        </Link>
+        <span className="small">
+          as of <Age at={asOf} staleAfterMs={STALE_MS} />,{" "}
+          <Link href={`/ui/topology?node=${node.id}`}>in the topology</Link>
+        </span>
       </header>
       <dl className="facts">
         <dt>Address</dt>
@@ -183,7 +185,8 @@ export function Network({ node, nodes }: { node: PoolNode; nodes: readonly PoolN
               {seen.link.kind}
               {seen.link.relayed_by && ` by ${names.get(seen.link.relayed_by) ?? "another node"}`}
               {seen.link.for_s !== null && ` for ${duration(seen.link.for_s * 1_000)}`},{" "}
-              {bytes(seen.link.bytes_sent)} sent, {bytes(seen.link.bytes_received)} received
+              {bytes(seen.link.bytes_sent)} sent, {bytes(seen.link.bytes_received)} received,{" "}
+              <Age at={health.dataUpdatedAt} />
             </dd>
           </>
         )}

@@ -71,6 +71,41 @@ describe("alerts", () => {
     for (const one of found) expect(one.next).toContain("buildnet node start");
   });
 
+  it("says nothing of the address of a node that is told of as gone, or is back", () => {
+    const refused = [
+      { reason: "no answer at an address", count: 3, last_peer: "b", last_name: "berta" },
+    ].map((one) => ({ ...one, last_age_s: 20, harmless: false }));
+    const told = health({
+      refused: refused as never,
+      nodes: [{ id: "b", status_for_s: 10 }] as Schema["PoolHealth"]["nodes"],
+    });
+    const words = (status: "online" | "offline", health: Schema["PoolHealth"]) =>
+      alerts({ ...NOTHING, nodes: [aPoolNode({ id: "b", name: "berta", status })], health }).map(
+        (one) => one.words,
+      );
+    expect(words("offline", told)).toEqual(["berta is offline: what it ran runs elsewhere"]);
+    expect(words("online", told)).toEqual([]);
+    const longThere = [{ id: "b", status_for_s: 90 }] as Schema["PoolHealth"]["nodes"];
+    expect(words("online", { ...told, nodes: longThere })).toEqual([
+      "A node can't be reached at an address that it told (no answer at an address, 3 times, lately berta)",
+    ]);
+  });
+
+  it("forgets what was refused long ago, though nothing was asked for since", () => {
+    const refused = [{ reason: "flood", count: 1, last_age_s: 590, harmless: false }] as never;
+    const found = (now: number) => alerts({ ...NOTHING, now, health: health({ refused }) });
+    expect(found(190_000)).toHaveLength(1);
+    expect(found(200_001)).toHaveLength(0);
+  });
+
+  it("says where to look where it knows nothing better", () => {
+    const told = health({ problems: ["the moon is full"] });
+    expect(alerts({ ...NOTHING, health: told })).toMatchObject([
+      { words: "the moon is full", command: "buildnet node logs --level warning" },
+    ]);
+    expect(alerts({ ...NOTHING, health: told })[0]?.next).toContain("log");
+  });
+
   it("tells each part of why nothing is sealed once", () => {
     const text =
       "sealing stands still since 03:58:09 UTC: too few voters; 2 entries wait, kept and provisional; start berta";

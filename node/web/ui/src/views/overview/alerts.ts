@@ -45,7 +45,7 @@ export function alerts(of: Known): Alert[] {
   const told = problems.map((problem) => problem.words).join(" ");
   const found = [
     ...problems,
-    ...of.nodes.flatMap((node) => nodeAlerts(node, told, goneSince(of, node.id))),
+    ...of.nodes.flatMap((node) => nodeAlerts(node, told, statusSince(of, node.id))),
     ...queueAlerts(of.queue, of.now),
     ...letterAlerts(of.letters),
     ...refusals(of),
@@ -84,7 +84,7 @@ function healthAlerts({ health, nodes, ...of }: Known): Alert[] {
     }
     const gone = nodes.filter((node) => !isThere(node) && names(words, node.name));
     if (gone.length > 0) {
-      const since = gone.flatMap((node) => goneSince({ health, ...of }, node.id) ?? []);
+      const since = gone.flatMap((node) => statusSince({ health, ...of }, node.id) ?? []);
       return {
         ...alert,
         words: since.length > 0 ? words.replace(WALL_CLOCK, "") : words,
@@ -93,19 +93,26 @@ function healthAlerts({ health, nodes, ...of }: Known): Alert[] {
         href: gone.length === 1 ? `/ui/nodes/${gone[0]?.id}` : "/ui/nodes?sort=status",
       };
     }
-    return { ...alert, next: nextStep(words) };
+    return { ...alert, ...nextStep(words) };
   });
 }
 
+const LOG = "buildnet node logs --level warning";
+
 /** What helps against a problem that tells no remedy of its own. */
-function nextStep(words: string): string {
+function nextStep(words: string): { next: string; command?: string } {
   if (words.includes("coordinator") || words.includes("voters")) {
-    return "Bring back a majority of the voters: what is decided without one is provisional";
+    return {
+      next: "Bring back a majority of the voters: what is decided without one is provisional",
+    };
   }
-  if (words.includes("event loop")) return "Give that host less to do: its limits are on its page";
-  if (words.includes("nothing new"))
-    return "Look at that node's log: it is there, and says nothing";
-  return "";
+  if (words.includes("event loop")) {
+    return { next: "Give that host less to do: its limits are on its page" };
+  }
+  if (words.includes("nothing new")) {
+    return { next: "It is there, and says nothing: look at the log on its host", command: LOG };
+  }
+  return { next: "Look why in the log of the node that it is about, on its host", command: LOG };
 }
 
 /** Whether words are about a node: "node1" is not in "node10". */
@@ -113,7 +120,8 @@ function names(words: string, name: string): boolean {
   return words.split(/[\s,;:()]+/).includes(name);
 }
 
-function goneSince({ health, healthAt }: Pick<Known, "health" | "healthAt">, id: string) {
+/** Since when a node is as it is. */
+function statusSince({ health, healthAt }: Pick<Known, "health" | "healthAt">, id: string) {
   const age = health?.nodes?.find((node) => node.id === id)?.status_for_s;
   return age == null ? null : healthAt - age * 1_000;
 }
@@ -201,9 +209,14 @@ function letterAlerts(letters: readonly Schema["Letter"][]): Alert[] {
   ];
 }
 
-function refusals({ health, healthAt }: Known): Alert[] {
+function refusals(of: Known): Alert[] {
+  const { health, healthAt, now } = of;
   return (health?.refused ?? [])
-    .filter((one) => !one.harmless && one.last_age_s !== null && one.last_age_s < LATELY_S)
+    .flatMap((one) => {
+      if (one.harmless || one.last_age_s === null) return [];
+      const at = healthAt - one.last_age_s * 1_000;
+      return now - at < LATELY_S * 1_000 && !isOfGone(one, at, of) ? [{ ...one, at }] : [];
+    })
     .map((one) => {
       const who = one.last_name ?? one.last_peer?.slice(0, 12) ?? one.last_detail;
       const { means, next } = refusalWords(one.reason);
@@ -211,9 +224,17 @@ function refusals({ health, healthAt }: Known): Alert[] {
         id: `refused ${one.reason}`,
         tone: "warn" as const,
         words: `${means} (${one.reason}, ${plural(one.count, "time")}${who ? `, lately ${who}` : ""})`,
-        when: { words: "last" as const, at: healthAt - (one.last_age_s ?? 0) * 1_000 },
+        when: { words: "last" as const, at: one.at },
         next,
         command: "buildnet pool health",
       };
     });
+}
+
+/** Whether a node did not answer because it was gone: another alert says so, or it is back. */
+function isOfGone(one: Schema["Refused"], at: number, of: Known): boolean {
+  const node = of.nodes.find(({ id }) => id === one.last_peer);
+  if (node === undefined || !one.reason.startsWith("no answer at an address")) return false;
+  const since = statusSince(of, node.id);
+  return !isThere(node) || (since !== null && at <= since);
 }

@@ -8,7 +8,7 @@ import { useFilter } from "@/components/url-state";
 import { ViewHead } from "@/layout/frame";
 import { usePoolNodes } from "@/live/pool-nodes";
 import { useAsOf } from "@/live/use-live";
-import { useRefetchOn, useRefetchOnPool } from "@/live/use-refetch";
+import { isNoLoad, useRefetchOn, useRefetchOnPool } from "@/live/use-refetch";
 import { CompactMatrix } from "@/views/topology/compact-matrix";
 import { CIRCLE_UP_TO } from "@/views/topology/layout";
 import { Legend } from "@/views/topology/legend";
@@ -32,12 +32,7 @@ const TABS = [
 /** How the nodes are linked: who reaches whom how fast. */
 export default function Topology() {
   const pool = query.useQuery("get", "/api/pool");
-  // How busy a node is changes no link.
-  useRefetchOn(
-    "nodes",
-    ["get", "/api/pool"],
-    (event) => event.type !== "node_status" || "status" in event.data,
-  );
+  useRefetchOn("nodes", ["get", "/api/pool"], isNoLoad);
   useRefetchOnPool(["get", "/api/pool"], "links");
   const asOf = useAsOf(pool.dataUpdatedAt);
   const { nodes } = usePoolNodes();
