@@ -47,12 +47,20 @@ _PANELS: tuple[PanelName, ...] = (
 )
 _OF_BUILDS = ("running", "queue", "ended")
 _LEAST = 3
+_LEAST_OF_PANELS = 4
+"""Lines that all panels have together, before figures above them take any."""
 _LOOK_EVERY_S = 0.1
 _DRAW_EVERY_S = 1.0
 _REST = 10.0
 """Drawing again waits so many times as long as drawing took."""
 _AGAIN_S = 1.0
-_KEYS = " [q]Quit [b]Builds [w]Workers [s]Sessions [e]Events [l]Logs [/]Filter [?]Help"
+_KEYS = (
+    " [q]Quit [b]Builds [w]Workers [s]Sessions [e]Events [l]Logs [/]Filter [?]Help",
+    " [q]Quit [b]Builds [w]Workers [s]Sessions [e]Events [?]Help",
+    " [q]Quit [b] [w] [s] [e] [l] [?]Help",
+    " [q]Quit [?]Help",
+)
+"""The line of keys, for less and less room."""
 
 
 class Dashboard(App[int | BuildNetError]):
@@ -104,7 +112,7 @@ class Dashboard(App[int | BuildNetError]):
             yield Rows(name)
         yield OutputView("logs")
         yield Input(id="filter", placeholder="words that rows must have; Enter, or Esc: all")
-        yield Static(Text(_KEYS, style="dim"), id="keys")
+        yield Static(id="keys")
 
     def on_mount(self) -> None:
         """Begin to feed and to draw."""
@@ -148,8 +156,12 @@ class Dashboard(App[int | BuildNetError]):
         screen, width = self.shown, self.size.width
         head = overview.head(screen, width, said=self._said(now))
         summary = self._summary(screen, width)
+        if self.size.height < len(head) + len(summary) + 1 + _LEAST_OF_PANELS:
+            summary = []
         base = self.screen_stack[0]
         base.query_one("#head", Static).update(Text("\n").join(head))
+        keys = next((each for each in _KEYS if len(each) <= width), _KEYS[-1])
+        base.query_one("#keys", Static).update(Text(keys, style="dim"), layout=False)
         about = base.query_one("#summary", Static)
         about.update(Text("\n").join(summary))
         about.display = bool(summary)
@@ -173,7 +185,7 @@ class Dashboard(App[int | BuildNetError]):
         if self._view != "overview":
             return []
         columns = []
-        for title, note, lines in (overview.resources(screen), overview.builds(screen)):
+        for title, note, lines in (overview.resources(screen, width), overview.builds(screen)):
             head = Text(f"  {title}", style="bold").append(f"  {note}", style="dim")
             columns.append([head, *lines])
         return overview.beside(columns[0], columns[1], width)

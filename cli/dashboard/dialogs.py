@@ -36,7 +36,7 @@ class Question(ModalScreen[bool]):
     DEFAULT_CSS = """
     Question { align: center middle; background: transparent; }
     Question > Static {
-        width: auto; max-width: 76; height: auto; padding: 1 2; border: round ansi_blue;
+        width: auto; max-width: 100%; height: auto; padding: 1 2; border: round ansi_blue;
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -63,7 +63,7 @@ class Help(ModalScreen[None]):
     DEFAULT_CSS = """
     Help { align: center middle; background: transparent; }
     Help > VerticalScroll {
-        width: 74; height: auto; max-height: 100%; padding: 0 2; border: round ansi_blue;
+        width: 74; max-width: 100%; height: auto; max-height: 100%; padding: 0 2; border: round ansi_blue;
     }
     Help Static { height: auto; }
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -9,17 +10,21 @@ from typing import Any
 from buildnet.cli.client.shapes import Event
 from buildnet.cli.dashboard.last_hour import ENDED, STARTED, LastHour, build_of, unix_of
 from buildnet.cli.dashboard.screen import EventRow, Level
-from buildnet.cli.dashboard.words import plain
+from buildnet.cli.dashboard.words import plain, short
 from buildnet.cli.output import duration_text
 
 MOST = 200
+_NAME = 40
+"""So many cells of a workspace's name are told, since what became of its build comes after it."""
 _UNTOLD = frozenset(
     {
         *("resources.allocated", "resources.released", "resources.offered", "node.resources"),
         *("benchmark.completed", "key.used", "chain.opened", "build.queued"),
+        "node.joined",
     }
 )
-"""Types of entries that are of no interest at a glance: they come with each build or start."""
+"""Types of entries that are of no interest at a glance: they come with each build or start, or, as
+"node.joined", with one that tells the same ("member.admitted", "cluster.founded")."""
 _LEVELS: Mapping[str, Level] = {
     "build.completed": "good",
     "build.failed": "bad",
@@ -31,7 +36,11 @@ _LEVELS: Mapping[str, Level] = {
     "security.refused": "warning",
     "security.damage_found": "bad",
 }
-_OF_THE_NODE = ("node.started", "node.stopped", "node.left")
+_NOT_SAID = re.compile(r"^A node came in: |, by the invitation [0-9a-f]{16}")
+_ID_OF_NAMED = re.compile(r" \([0-9a-f]{16}\)")
+_NODE_ID = re.compile(r"\b[0-9a-f]{16}\b")
+_BUILD = re.compile(r"\bbuild:(\w+)")
+_MILLISECONDS = re.compile(r"\b(\d+) ms\b")
 _GONE = ("suspect", "offline")
 
 
@@ -55,14 +64,19 @@ class Happenings:
         self._add(EventRow(unix_of(entry), kind, text, _LEVELS.get(kind, "plain")))
 
     def take_status(self, event: Event, before: Mapping[str, Any] | None) -> None:
-        """Take in a change of a node's status: that it is missed, and that it is back."""
+        """Take in a change of a node: that it is missed, that it is back, that it coordinates."""
         data = event.get("data", {})
+        if before is None:
+            return
+        name = plain(data.get("name") or before.get("name") or data["id"])
+        if data.get("coordinator") and not before.get("coordinator"):
+            text = f"Node {name} coordinates now"
+            self._add(EventRow(event.get("at", 0.0), "node.coordinator", text))
         status = data.get("status")
-        if before is None or status is None or status == before.get("status"):
+        if status is None or status == before.get("status"):
             return
         is_gone, was_gone = status in _GONE, before.get("status") in _GONE
         if is_gone or was_gone:
-            name = plain(data.get("name") or before.get("name") or data["id"])
             words = {"suspect": "does not answer", "offline": "is offline"}
             text = f"Node {name} {words.get(status, 'is back')}"
             level: Level = "plain" if not is_gone else "warning" if status == "suspect" else "bad"
@@ -81,18 +95,27 @@ class Happenings:
         self._rows.append(row)
 
     def _named(self, entry: Mapping[str, Any]) -> str:
-        """Return what an entry says, with the name of the node where it says none."""
-        text = plain(entry["text"])
+        """Return what an entry says, with the names of nodes and workspaces in place of ids."""
+        text = _NODE_ID.sub(self._name, _ID_OF_NAMED.sub("", _NOT_SAID.sub("", entry["text"])))
+        text = _MILLISECONDS.sub(lambda found: duration_text(int(found[1])), text)
+        text = _BUILD.sub(self._build_name, text)
         name = self._name_of(str(entry["node_id"]))
-        if name is not None and entry["type"] in _OF_THE_NODE:
-            return text.replace("The node ", f"Node {plain(name)} ", 1)
-        return text
+        if name is not None:
+            text = re.sub(r"^The node\b", lambda _: f"Node {name}", text)
+        return plain(text)
+
+    def _name(self, found: re.Match[str]) -> str:
+        return self._name_of(found[0]) or found[0]
+
+    def _build_name(self, found: re.Match[str]) -> str:
+        workspace = self._builds.workspace(found[1])
+        return f"build {found[1]}" if workspace is None else f"the build of {workspace}"
 
     def _build_text(self, entry: Mapping[str, Any]) -> str | None:
         build, kind, data = build_of(entry), entry["type"], entry["data"]
         if build is None or (kind not in ENDED and kind != STARTED):
             return None
-        what = plain(self._builds.workspace(build) or f"build {build}")
+        what = short(plain(self._builds.workspace(build) or f"build {build}"), _NAME)
         who = plain(entry["actor"].get("name") or entry["actor"]["id"])
         if kind == STARTED:
             return f"Build started: {what} by {who}"

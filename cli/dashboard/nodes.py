@@ -44,6 +44,7 @@ def resources_of(nodes: Sequence[NodeRow] | None) -> Resources:
             there, lambda node: node.memory_used_bytes, lambda node: node.memory_bytes
         ),
         oldest_s=max(ages, default=None),
+        untold=tuple(node.name for node in there if node.cores is None),
     )
 
 

@@ -43,7 +43,7 @@ def lines(screen: Screen, width: int) -> Iterator[Text]:
 
 def _lines(screen: Screen, width: int) -> Iterator[Text]:
     yield from overview.head(screen, width)
-    left, right = overview.resources(screen), overview.builds(screen)
+    left, right = overview.resources(screen, width), overview.builds(screen)
     for title, note, _ in (left, right):
         if note:
             yield Text("")

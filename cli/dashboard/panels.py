@@ -35,6 +35,9 @@ _TITLES: Mapping[PanelName, str] = {
     "nodes": "Nodes",
 }
 
+_NARROW = 60
+"""Where there are fewer columns, there is no room for bars."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -115,6 +118,11 @@ def _panel(
     return Panel(f"{title} ({len(made):,})", note, nothing, head, made)
 
 
+def _name(name: str, width: int, spare: int = 0) -> Column:
+    """Return a column of names that people have chosen, however long."""
+    return Column(name, spare=spare, stretch=max(12, width // 5), is_name=True)
+
+
 def _alerts(alerts: Sequence[str], width: int) -> Panel:
     rows = [
         Row("", Text(line, style="yellow"))
@@ -127,9 +135,9 @@ def _alerts(alerts: Sequence[str], width: int) -> Panel:
 def _running(builds: Sequence[BuildRow], note: str, width: int) -> Panel:
     columns = (
         Column("build", spare=2),
-        Column("workspace"),
-        Column("by", spare=3),
-        Column("node", spare=4),
+        _name("workspace", width),
+        _name("by", width, spare=3),
+        _name("node", width, spare=4),
         Column("tasks"),
         Column("since", right=True),
         Column("estimate", spare=1),
@@ -143,7 +151,7 @@ def _running(builds: Sequence[BuildRow], note: str, width: int) -> Panel:
                 words.plain(each.workspace),
                 words.plain(each.actor),
                 words.plain(each.node),
-                words.progress(each),
+                words.progress(each, with_bar=width >= _NARROW),
                 words.span(each.elapsed_s),
                 words.estimate(each),
                 words.activity(each),
@@ -158,12 +166,12 @@ def _queue(builds: Sequence[QueueRow], note: str, width: int) -> Panel:
     columns = (
         Column("place", right=True),
         Column("build", spare=2),
-        Column("workspace"),
-        Column("by", spare=3),
+        _name("workspace", width),
+        _name("by", width, spare=3),
         Column("priority", spare=4),
         Column("waited", right=True, spare=1),
         Column("starts in", right=True, spare=1),
-        Column("state", stretch=24),
+        Column("state", stretch=min(24, width * 9 // 20)),
     )
     rows = [
         (
@@ -186,11 +194,11 @@ def _queue(builds: Sequence[QueueRow], note: str, width: int) -> Panel:
 
 def _sessions(sessions: Sequence[SessionRow], note: str, width: int) -> Panel:
     columns = (
-        Column("who"),
+        _name("who", width),
         Column("kind", spare=3),
         Column("by"),
-        Column("node", spare=2),
-        Column("does", stretch=36),
+        _name("node", width, spare=2),
+        Column("does", stretch=min(36, width * 9 // 20)),
         Column("since", right=True, spare=1),
         Column("last", right=True, spare=4),
     )
@@ -230,13 +238,13 @@ def _events(events: Sequence[EventRow], note: str, width: int) -> Panel:
 
 def _ended(builds: Sequence[EndedRow], width: int) -> Panel:
     columns = (
-        Column("build"),
-        Column("workspace"),
-        Column("by", spare=2),
+        Column("build", spare=1),
+        _name("workspace", width),
+        _name("by", width, spare=3),
         Column("status"),
         Column("took", right=True),
-        Column("ended", spare=1),
-        Column("error", stretch=24, spare=3),
+        Column("ended", spare=2),
+        Column("error", stretch=24, spare=4),
     )
     rows = [
         (
@@ -258,18 +266,18 @@ def _ended(builds: Sequence[EndedRow], width: int) -> Panel:
 
 def _nodes(nodes: Sequence[NodeRow], note: str, width: int) -> Panel:
     columns = (
-        Column("node"),
-        Column("id", spare=7),
-        Column("role", spare=2),
+        _name("node", width),
+        Column("id", spare=8),
+        Column("role", spare=3),
         Column("status"),
         Column("cores", right=True),
-        Column("cpu", right=True),
-        Column("memory", right=True, spare=3),
-        Column("builds", right=True, spare=5),
-        Column("round trip", right=True, spare=4),
-        Column("version", spare=8),
-        Column("measured", right=True, spare=1),
-        Column("note", stretch=24, spare=6),
+        Column("cpu", right=True, spare=1),
+        Column("memory", right=True, spare=4),
+        Column("builds", right=True, spare=6),
+        Column("round trip", right=True, spare=5),
+        Column("version", spare=9),
+        Column("measured", right=True, spare=2),
+        Column("note", stretch=24, spare=7),
     )
     rows = [(each.id, _node_cells(each)) for each in nodes]
     return _panel(_TITLES["nodes"], note, "none", columns, rows, width)

@@ -43,7 +43,8 @@ class Amount:
 class Resources:
     """What the workers have. ``active_workers``: those that can be reached and were not drained,
     ``idle_workers`` of these run nothing; ``cores`` are those that commands hold, ``cpu_busy`` the
-    part of all cores that is busy, with whatever; ``oldest_s``: age of the oldest measurement."""
+    part of all cores that is busy, with whatever; ``oldest_s``: age of the oldest measurement;
+    ``untold``: names of workers that have not told yet what they have, so are not counted."""
 
     total_workers: int | None = None
     active_workers: int | None = None
@@ -57,6 +58,7 @@ class Resources:
     cache_limit_bytes: int | None = None
     cache_hit_rate: float | None = None
     oldest_s: float | None = None
+    untold: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

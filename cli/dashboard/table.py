@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
+from buildnet.cli.dashboard.words import short
+
 _GAP = 2
 
 
@@ -14,12 +16,13 @@ _GAP = 2
 class Column:
     """A column. ``spare``: those with the highest number are left out first where it is narrow, 0:
     never; ``stretch``: takes the room that is left, and is cut to no less than that where there is
-    too little; 0: it is never cut."""
+    too little; 0: it is never cut. ``is_name``: it is cut in the middle, not at its end."""
 
     name: str
     right: bool = False
     spare: int = 0
     stretch: int = 0
+    is_name: bool = False
 
 
 def lay_out(
@@ -67,15 +70,15 @@ def _widths(
     shown: Sequence[int],
     width: int,
 ) -> dict[int, int]:
-    widths = {each: _wanted(columns, cells, each) for each in shown}
-    stretched = [each for each in shown if columns[each].stretch]
-    left = width - _GAP * (len(shown) - 1)
-    left -= sum(widths[each] for each in shown if each not in stretched)
-    for count, each in zip(range(len(stretched), 0, -1), stretched, strict=True):
-        is_last = each == shown[-1]
-        fair = max(left // count, min(columns[each].stretch, widths[each]))
-        widths[each] = fair if is_last else min(widths[each], fair)
-        left -= widths[each]
+    wanted = {each: _wanted(columns, cells, each) for each in shown}
+    widths = {each: min(wants, columns[each].stretch or wants) for each, wants in wanted.items()}
+    left = width - _GAP * (len(shown) - 1) - sum(widths.values())
+    while left > 0 and (hungry := [each for each in shown if widths[each] < wanted[each]]):
+        fair = max(1, left // len(hungry))
+        for each in hungry[:left]:
+            more = min(fair, wanted[each] - widths[each])
+            widths[each] += more
+            left -= more
     return widths
 
 
@@ -87,6 +90,8 @@ def _line(
         if count:
             line.append(" " * _GAP)
         cell = row[each].copy()
+        if columns[each].is_name and cell.cell_len > wide:
+            cell = Text(short(cell.plain, wide))
         cell.truncate(wide, overflow="ellipsis")
         padding = " " * max(0, wide - cell.cell_len)
         is_last = count == len(widths) - 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from buildnet.cli.dashboard.screen import Amount, BuildRow, Freshness, Level
@@ -29,6 +30,23 @@ _BAR = 12
 def plain(text: object) -> str:
     """Return what others have chosen as one line that does not speak to the terminal."""
     return printable(text).replace("\n", " ").replace("\t", " ")
+
+
+def short(name: str, width: int) -> str:
+    """Return a name in ``width`` cells at most, without its middle: names differ at their ends."""
+    if cell_len(name) <= width:
+        return name
+    tail = ""
+    for each in reversed(name):
+        if cell_len(each + tail) > (width - 1) // 2:
+            break
+        tail = each + tail
+    head, room = "", width - 1 - cell_len(tail)
+    for each in name:
+        if cell_len(head + each) > room:
+            break
+        head += each
+    return f"{head}…{tail}" if width > 0 else ""
 
 
 def status(word: str) -> Text:
@@ -108,13 +126,15 @@ def freshness(word: Freshness) -> str:
     return age if word.trouble is None else f"{age}; no news: {word.trouble}"
 
 
-def progress(build: BuildRow) -> Text:
+def progress(build: BuildRow, *, with_bar: bool = True) -> Text:
     """Return how far a build is, as a bar and in numbers."""
     if not build.tasks:
         return Text("not known yet", style="dim")
-    full = round(_BAR * min(1.0, build.done / build.tasks))
-    bar = Text().append("█" * full, style="green").append("░" * (_BAR - full), style="dim")
-    bar.append(f" {build.done}/{build.tasks}")
+    bar = Text()
+    if with_bar:
+        full = round(_BAR * min(1.0, build.done / build.tasks))
+        bar.append("█" * full, style="green").append("░" * (_BAR - full), style="dim").append(" ")
+    bar.append(f"{build.done}/{build.tasks}")
     if build.failed:
         bar.append(f", {build.failed} failed", style="red")
     return bar

@@ -153,6 +153,42 @@ def test_the_overview_fits_a_small_terminal() -> None:
     assert len(seen) == 24
 
 
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_long_names_leave_room_for_what_else_is_told_at_any_width(width: int) -> None:
+    long = "a-name-of-a-hundred-characters-" + "x" * 69
+    nodes = [node(1, name=f"{long}-one"), node(2, name=f"{long}-two", status="suspect")]
+    model = told_now(nodes=nodes, builds=[build("b1", workspace=f"{long}-shop", node=long)])
+    seen: list[str] = []
+
+    async def look(screen: Screen) -> None:
+        seen.extend(screen.text().splitlines())
+        await screen.press("w")
+        seen.extend(screen.text().splitlines())
+
+    play(look, model, (width, 30))
+    assert len(seen) == 60
+    for words in (
+        *("Status: HEALTHY", "Version: 0.2.0", "Coordinator: node1", "1/4 cores (25%)"),
+        *("in progress: 1", "-shop", "3/12", "[?]Help"),
+    ):
+        assert any(words in line for line in seen)
+    (two,) = (line for line in seen if "suspect" in line)
+    assert "-two" in two
+
+
+def test_in_a_low_terminal_panels_come_before_figures() -> None:
+    seen: list[str] = []
+
+    async def look(screen: Screen) -> None:
+        seen.extend(screen.text().splitlines())
+
+    play(look, size=(40, 12))
+    text = "\n".join(seen)
+    assert "Running builds (1)" in text
+    assert "3/12" in text
+    assert "Workers:" not in text
+
+
 @pytest.mark.parametrize("size", [(80, 24), (40, 10), (200, 60)])
 def test_a_hundred_nodes_and_builds_have_room_in_any_terminal(size: tuple[int, int]) -> None:
     builds = [build(f"b{each}") for each in range(100)]

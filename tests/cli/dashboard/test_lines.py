@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.text import Text
-from tests.cli.dashboard.told_values import UNIX, build, node, resources, told
+from tests.cli.dashboard.told_values import (
+    UNIX,
+    WHOLE_QUEUE,
+    build,
+    node,
+    queued,
+    resources,
+    told,
+)
 
 from buildnet.cli.dashboard import overview, words
 from buildnet.cli.dashboard.cursor import Cursor, allot
@@ -144,6 +152,64 @@ def test_no_line_of_the_screen_is_wider_than_the_terminal(width: int) -> None:
     found = list(lines(screen, width))
     assert all(line.cell_len <= width for line in found)
     assert sum(names[:4] in line.plain for line in found) >= (100 if width > 20 else 0)
+
+
+LONG = "a-host-with-a-name-of-more-than-a-hundred-characters-" + "x" * 47
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_names_of_a_hundred_characters_leave_room_for_what_else_is_told(width: int) -> None:
+    nodes = [
+        node(1, name=f"{LONG}-one"),
+        node(2, name=f"{LONG}-two", status="offline"),
+    ]
+    builds = [build("b1", workspace=f"{LONG}-shop", node=LONG, actor=LONG)]
+    queue = [WHOLE_QUEUE, queued("b2", 2, workspace=f"{LONG}-shop", actor=LONG)]
+    screen = told(nodes=nodes, builds=builds, queue=queue).screen(1.0)
+    cluster = replace(
+        screen.cluster,
+        name=f"{LONG}-all",
+        status="not healthy",
+        node=f"{LONG}-one",
+        coordinator=f"{LONG}-two",
+        reachable=2,
+    )
+    shown = [line.plain for line in lines(replace(screen, cluster=cluster), width)]
+    assert all(cell_len(line) <= width for line in shown)
+    end = shown.index("")
+    head = "\n".join(shown[:end])
+    for told_of in (
+        *("BUILDNET CLUSTER: a-", "-all", "Status: NOT HEALTHY", "Uptime: 1 h 0 min (node a-"),
+        *("-one)", "Version: 0.2.0", "Nodes: 2 of 3 reachable", "-two,", "term 4", "with a quorum"),
+    ):
+        assert told_of in head
+    text = "\n".join(shown)
+    for told_of in ("1/4 cores (25%)", "in progress: 1", "6.0 s"):
+        assert told_of in text
+    (running,) = (line for line in shown if "3/12" in line)
+    assert "x-shop" in running
+    (waiting,) = (line for line in shown if "waiting" in line)
+    assert "-shop" in waiting
+    (one,) = (line for line in shown if "online" in line)
+    (two,) = (line for line in shown if "offline" in line and "active" not in line)
+    assert ("-one" in one, "-two" in two) == (True, True)
+    assert "1/4" in one
+
+
+@given(CELLS, st.integers(0, 40))
+def test_a_shortened_name_keeps_both_its_ends(name: str, width: int) -> None:
+    found = words.short(name, width)
+    assert cell_len(found) <= width
+    assert found == name if cell_len(name) <= width else "…" in found or not width
+    assert words.short("build-server-12", 9) == "buil…r-12"
+
+
+def test_workers_that_have_not_told_what_they_have_are_named() -> None:
+    model = told(count=2, resources=[resources(1), resources(2, resources=None)])
+    for width in (40, 80):
+        shown = "\n".join(line.plain for line in lines(model.screen(0.0), width))
+        assert " Without:   node2 (not told yet)" in shown
+    assert "Without" not in "".join(line.plain for line in lines(told().screen(0.0), 80))
 
 
 def test_names_of_others_do_not_speak_to_the_terminal() -> None:

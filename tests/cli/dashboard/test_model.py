@@ -72,6 +72,8 @@ def test_what_a_node_did_not_tell_is_not_counted_and_not_made_up() -> None:
     model = told(count=2, resources=[resources(1), silent])
     screen = model.screen(0.0)
     assert screen.resources.cores == Amount(1, 4, 1)
+    assert screen.resources.untold == ("node2",)
+    assert told().screen(0.0).resources.untold == ()
     assert screen.nodes is not None
     row = screen.nodes[1]
     assert (row.cores, row.cores_in_use, row.cpu_busy, row.memory_bytes) == (None,) * 4
@@ -238,6 +240,56 @@ def test_a_node_that_is_missed_and_one_that_is_back_are_events() -> None:
         status(word, float(at))
     texts = [row.text for row in (model.screen(9.0).events or ())[:3]]
     assert texts == ["Node node2 is back", "Node node2 is offline", "Node node2 does not answer"]
+
+
+def test_events_call_nodes_and_builds_by_their_names() -> None:
+    model = told()
+    of_a, of_b, stranger = f"{1:016x}", f"{2:016x}", "591a6103ee771cc4"
+    texts = {
+        f"A node came in: node2 ({of_b}) joined as worker, by the invitation 81554bc18db477e7": (
+            "node2 joined as worker"
+        ),
+        f"ann handed build:b1 of {of_b} to {stranger}": (
+            f"ann handed the build of shop of node2 to {stranger}"
+        ),
+        "build:b8 was retried after 83200 ms": "build b8 was retried after 1 min 23 s",
+        "The node stopped: for a rest": "Node node1 stopped: for a rest",
+        f"The voters changed: {of_a} votes now": "The voters changed: node1 votes now",
+    }
+    for number, text in enumerate(texts, start=5):
+        told_of = {**entry(number, "member.voters", UNIX + number), "text": text}
+        model.take(Happened(event("ledger", **told_of)), 1.0)
+    rows = model.screen(1.0).events or ()
+    assert [row.text for row in reversed(rows[: len(texts)])] == list(texts.values())
+
+
+def test_what_became_of_a_build_is_told_behind_however_long_a_name() -> None:
+    model = told()
+    started = entry(5, "build.started", UNIX + 5, "b7", workspace=f"long-{'x' * 95}-shop")
+    failed = entry(6, "build.failed", UNIX + 6, "b7", duration_ms=2000, error="exit code 3")
+    for each in (started, failed):
+        model.take(Happened(event("ledger", **each)), 1.0)
+    first = (model.screen(1.0).events or ())[0].text
+    assert first.startswith("Build failed: long-x")
+    assert first[14:].index("-shop (2.00 s): exit code 3") == 35
+
+
+def test_that_a_node_joined_is_told_once() -> None:
+    model = told()
+    before = len(model.screen(0.0).events or ())
+    for number, kind in enumerate(("node.joined", "member.admitted"), start=5):
+        model.take(Happened(event("ledger", **entry(number, kind, UNIX + number))), 1.0)
+    assert len(model.screen(1.0).events or ()) == before + 1
+
+
+def test_another_coordinator_is_an_event() -> None:
+    model = told()
+    for coordinator in (True, True):
+        told_of = event("nodes", UNIX + 1, id=f"{2:016x}", coordinator=coordinator)
+        model.take(Happened(told_of), 1.0)
+    first, second, *_ = model.screen(1.0).events or ()
+    assert (first.text, first.kind) == ("Node node2 coordinates now", "node.coordinator")
+    assert second.kind != "node.coordinator"
 
 
 def test_alerts_say_what_is_wrong_once() -> None:
