@@ -68,7 +68,7 @@ class Dashboard(App[int | BuildNetError]):
 
     ENABLE_COMMAND_PALETTE = False
     CSS = """
-    Screen { background: ansi_default; layout: vertical; }
+    Screen { background: ansi_default; layout: vertical; overflow: hidden; }
     #head, #summary { height: auto; text-wrap: nowrap; }
     #keys { dock: bottom; height: 1; text-wrap: nowrap; }
     #filter { dock: bottom; height: 1; border: none; padding: 0 1; display: none; }

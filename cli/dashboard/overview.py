@@ -109,7 +109,10 @@ def beside(left: Sequence[Text], right: Sequence[Text], width: int) -> list[Text
     """Return two columns of lines as one, the first one as wide as it needs to be; where it is
     narrow, one below the other."""
     if width < _LEAST_BESIDE:
-        return [*left, *right]
+        below = [line.copy() for line in (*left, *right)]
+        for line in below:
+            line.truncate(width, overflow="ellipsis")
+        return below
     widest = max((line.cell_len for line in left), default=0) + 2
     half = max(width // 2, min(widest, width * 3 // 5))
     lines = []

@@ -167,6 +167,8 @@ def test_long_names_leave_room_for_what_else_is_told_at_any_width(width: int) ->
 
     play(look, model, (width, 30))
     assert len(seen) == 60
+    assert "▇" not in "".join(seen)  # no bar to scroll with
+    assert seen[[line[:9] for line in seen].index(" Workers:") + 1].startswith(" CPU:")
     for words in (
         *("Status: HEALTHY", "Version: 0.2.0", "Coordinator: node1", "1/4 cores (25%)"),
         *("in progress: 1", "-shop", "3/12", "[?]Help"),
