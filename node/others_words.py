@@ -12,6 +12,11 @@ from buildnet.node.api.answers.builds import BuildReport, RecordedBuild
 
 MOST_CHARACTERS = 500
 """Of words of another node."""
+MOST_VALUES = 1_000_000
+"""Of JSON in an answer, about: a record has one in 17 bytes, and what has one in two takes two
+hundred times its own size of memory once it is looked at."""
+MOST_OF_PART = 100_000
+"""Of these, in one item of what may be long, and in all that is none."""
 _LISTS = {"packages", "tasks", "statements"}
 """What may be long in an answer."""
 Json = dict[str, Any]
@@ -45,6 +50,7 @@ def checked(body: bytes, model: type[BaseModel] | None) -> tuple[bytes, Json]:
     Raises:
         ValueError, RecursionError: it is none.
     """
+    _require_few(body, MOST_VALUES)
     said = json.loads(body)
     if not isinstance(said, dict):
         raise ValueError("it is no object")
@@ -60,6 +66,13 @@ def checked(body: bytes, model: type[BaseModel] | None) -> tuple[bytes, Json]:
 
 
 def _read(model: Any, said: object) -> Json:
-    found = _adapter(model).validate_json(json.dumps(said), strict=True)
+    text = json.dumps(said).encode()
+    _require_few(text, MOST_OF_PART)
+    found = _adapter(model).validate_json(text, strict=True)
     dumped: Json = found.model_dump(mode="json")
     return dumped
+
+
+def _require_few(text: bytes, most: int) -> None:
+    if sum(map(text.count, (b",", b"[", b"{"))) > most:
+        raise ValueError(f"it has more than {most:,} values")

@@ -24,6 +24,7 @@ from buildnet.node.other_builds import (
     OtherBuilds,
     Recorder,
 )
+from buildnet.node.others_words import MOST_OF_PART, MOST_VALUES
 from buildnet.node.service import NodeService
 
 ME, DRIVER, TAKER, FORMER = (bytes([number]) * 32 for number in range(1, 5))
@@ -222,6 +223,9 @@ def test_who_went_on_with_a_build_has_the_word(pool: Pool) -> None:
         json.dumps(RECORD | {"packages": None}).encode(),
         json.dumps(RECORD | {"packages": ["x"]}).encode(),
         json.dumps({name: RECORD[name] for name in list(RECORD)[1:]}).encode(),
+        json.dumps(RECORD | {"more": [0] * MOST_OF_PART}).encode(),
+        json.dumps(RECORD | {"request": {"packages": [{}] * MOST_OF_PART}}).encode(),
+        json.dumps(RECORD | {"more": [{}] * MOST_VALUES}).encode(),
     ],
 )
 def test_what_makes_no_sense_is_refused_and_not_kept(pool: Pool, body: bytes) -> None:
