@@ -63,7 +63,8 @@ class Help(ModalScreen[None]):
     DEFAULT_CSS = """
     Help { align: center middle; background: transparent; }
     Help > VerticalScroll {
-        width: 74; max-width: 100%; height: auto; max-height: 100%; padding: 0 2; border: round ansi_blue;
+        width: 74; max-width: 100%; height: auto; max-height: 100%; padding: 0 2;
+        border: round ansi_blue;
     }
     Help Static { height: auto; }
     """
