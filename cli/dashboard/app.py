@@ -49,10 +49,12 @@ _OF_BUILDS = ("running", "queue", "ended")
 _LEAST = 3
 _LEAST_OF_PANELS = 4
 """Lines that all panels have together, before figures above them take any."""
-_LOOK_EVERY_S = 0.1
+_LOOK_EVERY_S = 0.05
 _DRAW_EVERY_S = 1.0
 _REST = 10.0
-"""Drawing again waits so many times as long as drawing took."""
+_LONGEST_REST_S = 0.1
+"""Drawing again waits so many times as long as drawing took, but not so long that people see late
+what happened."""
 _AGAIN_S = 1.0
 _KEYS = (
     " [q]Quit [b]Builds [w]Workers [s]Sessions [e]Events [l]Logs [/]Filter [?]Help",
@@ -136,7 +138,8 @@ class Dashboard(App[int | BuildNetError]):
         """Draw if there are news, and each second, since ages grow."""
         changes, at, took_s = self._drawn
         has_news = self._model.changes != changes
-        if time.monotonic() - at >= (_REST * took_s if has_news else _DRAW_EVERY_S):
+        rest_s = min(_REST * took_s, _LONGEST_REST_S) if has_news else _DRAW_EVERY_S
+        if time.monotonic() - at >= rest_s:
             self.draw()
 
     def on_resize(self) -> None:

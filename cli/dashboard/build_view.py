@@ -41,7 +41,7 @@ class BuildView(Screen[None]):
     and the node."""
 
     DEFAULT_CSS = """
-    BuildView { background: ansi_default; layout: vertical; }
+    BuildView { background: ansi_default; layout: vertical; overflow: hidden; }
     BuildView Static { height: 1; text-wrap: nowrap; }
     BuildView Rows { height: 1fr; }
     """
@@ -88,7 +88,7 @@ class BuildView(Screen[None]):
     def draw(self) -> None:
         """Show how it is now."""
         detail, shown = self._detail, self._shown()
-        line, names = detail.line(), node_names(shown)
+        line, names = detail.line(self.app.size.width), node_names(shown)
         row = next((each for each in shown.running or () if each.id == detail.id), None)
         if row is not None and not detail.is_over:
             line.append(f", {words.span(row.elapsed_s)}, {words.estimate(row)}")

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from buildnet.cli.build_report import task_name
 from buildnet.cli.dashboard import words
-from buildnet.cli.dashboard.panels import Panel, Row
+from buildnet.cli.dashboard.panels import Panel, Row, name_column
 from buildnet.cli.dashboard.printed import Printed
 from buildnet.cli.dashboard.table import Column, lay_out
 from buildnet.cli.output import UNKNOWN, duration_text
@@ -91,9 +91,9 @@ class Detail:
         for entry in report["packages"]:
             self._finished(entry)
 
-    def line(self) -> Text:
-        """Return the build in one line."""
-        name = words.plain(self.workspace or UNKNOWN)
+    def line(self, width: int) -> Text:
+        """Return the build in one line; its workspace's name leaves half of it to the rest."""
+        name = words.short(words.plain(self.workspace or UNKNOWN), max(12, width // 4))
         line = Text(f" Build {self.id} of {name}: ", style="bold", no_wrap=True)
         line.append_text(words.status(self.status or "not known yet"))
         if self.duration_ms is not None:
@@ -110,11 +110,11 @@ class Detail:
     def panel(self, width: int, now: float, names: Mapping[str, str]) -> Panel:
         """Return its tasks, those that run first. ``names``: of nodes, by their ids."""
         columns = (
-            Column("task"),
+            name_column("task", width),
             Column("status"),
             Column("tier", spare=1),
             Column("took", right=True),
-            Column("node", spare=2),
+            name_column("node", width, spare=2),
             Column("why", stretch=24, spare=3),
         )
         found = sorted(self.tasks.items(), key=lambda one: (_ORDER.get(one[1].status, 1), one[0]))

@@ -89,13 +89,13 @@ def builds(screen: Screen) -> tuple[str, str, list[Text]]:
         queued += f", {has.paused} paused"
     more = has.at_least
     ended = f"{words.count(has.completed_last_hour, at_least=more)} (last hour)"
-    failed = f"{words.count(has.failed_last_hour, at_least=more)} (last hour)"
+    failed = words.count(has.failed_last_hour, at_least=more)
     if has.cancelled_last_hour:
         failed += f", {has.cancelled_last_hour} cancelled"
     fields = {
         "Queued": f"{queued}; in progress: {words.count(has.in_progress)}",
         "Completed": ended,
-        "Failed": failed,
+        "Failed": f"{failed} (last hour)",
         "Avg time": words.took(has.avg_build_time_s)
         if has.avg_build_time_s is not None
         else f"{UNKNOWN} (none ended)"

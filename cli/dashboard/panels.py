@@ -118,7 +118,7 @@ def _panel(
     return Panel(f"{title} ({len(made):,})", note, nothing, head, made)
 
 
-def _name(name: str, width: int, spare: int = 0) -> Column:
+def name_column(name: str, width: int, spare: int = 0) -> Column:
     """Return a column of names that people have chosen, however long."""
     return Column(name, spare=spare, stretch=max(12, width // 5), is_name=True)
 
@@ -135,9 +135,9 @@ def _alerts(alerts: Sequence[str], width: int) -> Panel:
 def _running(builds: Sequence[BuildRow], note: str, width: int) -> Panel:
     columns = (
         Column("build", spare=2),
-        _name("workspace", width),
-        _name("by", width, spare=3),
-        _name("node", width, spare=4),
+        name_column("workspace", width),
+        name_column("by", width, spare=3),
+        name_column("node", width, spare=4),
         Column("tasks"),
         Column("since", right=True),
         Column("estimate", spare=1),
@@ -166,8 +166,8 @@ def _queue(builds: Sequence[QueueRow], note: str, width: int) -> Panel:
     columns = (
         Column("place", right=True),
         Column("build", spare=2),
-        _name("workspace", width),
-        _name("by", width, spare=3),
+        name_column("workspace", width),
+        name_column("by", width, spare=3),
         Column("priority", spare=4),
         Column("waited", right=True, spare=1),
         Column("starts in", right=True, spare=1),
@@ -194,10 +194,10 @@ def _queue(builds: Sequence[QueueRow], note: str, width: int) -> Panel:
 
 def _sessions(sessions: Sequence[SessionRow], note: str, width: int) -> Panel:
     columns = (
-        _name("who", width),
+        name_column("who", width),
         Column("kind", spare=3),
         Column("by"),
-        _name("node", width, spare=2),
+        name_column("node", width, spare=2),
         Column("does", stretch=min(36, width * 9 // 20)),
         Column("since", right=True, spare=1),
         Column("last", right=True, spare=4),
@@ -239,8 +239,8 @@ def _events(events: Sequence[EventRow], note: str, width: int) -> Panel:
 def _ended(builds: Sequence[EndedRow], width: int) -> Panel:
     columns = (
         Column("build", spare=1),
-        _name("workspace", width),
-        _name("by", width, spare=3),
+        name_column("workspace", width),
+        name_column("by", width, spare=3),
         Column("status"),
         Column("took", right=True),
         Column("ended", spare=2),
@@ -266,7 +266,7 @@ def _ended(builds: Sequence[EndedRow], width: int) -> Panel:
 
 def _nodes(nodes: Sequence[NodeRow], note: str, width: int) -> Panel:
     columns = (
-        _name("node", width),
+        name_column("node", width),
         Column("id", spare=8),
         Column("role", spare=3),
         Column("status"),

@@ -38,7 +38,7 @@ def test_tasks_that_run_come_first_then_those_that_failed() -> None:
         ["lib", "failed", "full", "250", "ms", "anna", "exit", "code", "2"],
         ["api", "succeeded", "full", "250", "ms", "anna"],
     ]
-    assert detail.line().plain == " Build b1 of shop: running, 3/3 tasks, 1 unchanged"
+    assert detail.line(80).plain == " Build b1 of shop: running, 3/3 tasks, 1 unchanged"
 
 
 def test_a_build_that_is_told_again_from_its_beginning_is_counted_once() -> None:
@@ -46,12 +46,12 @@ def test_a_build_that_is_told_again_from_its_beginning_is_counted_once() -> None
     detail.take({"type": "build_started", "workspace": "shop", "tasks": 3}, 9.0)
     detail.take({"type": "tasks_up_to_date", "count": 1}, 9.0)
     assert lines(detail) == []
-    assert detail.line().plain == " Build b1 of shop: running, 1/3 tasks, 1 unchanged"
+    assert detail.line(80).plain == " Build b1 of shop: running, 1/3 tasks, 1 unchanged"
 
 
 def test_of_a_build_that_is_over_the_report_tells() -> None:
     detail = Detail("b1")
-    assert detail.line().plain == " Build b1 of unknown: not known yet"
+    assert detail.line(80).plain == " Build b1 of unknown: not known yet"
     report = {
         "status": "failed",
         "workspace": "shop",
@@ -61,7 +61,7 @@ def test_of_a_build_that_is_over_the_report_tells() -> None:
     }
     detail.take({"type": "build_finished", "report": report}, 0.0)
     assert detail.is_over
-    assert detail.line().plain == " Build b1 of shop: failed, took 5.17 s"
+    assert detail.line(80).plain == " Build b1 of shop: failed, took 5.17 s"
     assert lines(detail)[0].split()[:2] == ["api", "failed"]
 
 
@@ -110,3 +110,15 @@ def test_colours_of_output_stay() -> None:
     assert (span.start, span.end, str(span.style)) == (0, 3, "color(1)")
     assert line_of("api", "x").plain == "api │ x"
     assert line_of("", "a note").plain == "a note"
+
+
+def test_long_names_leave_room_for_how_a_build_and_its_tasks_are() -> None:
+    long = "name-" + "x" * 95
+    detail = Detail("1bf633aa45fc")
+    detail.take({"type": "build_started", "workspace": f"{long}-shop", "tasks": 3}, 0.0)
+    detail.take({**finished(f"{long}-api", "failed", error=None), "node_name": long}, 1.0)
+    assert "-shop: running, 1/3 tasks" in detail.line(80).plain
+    for width in (40, 60, 80, 120):
+        (row,) = detail.panel(width, 2.0, {}).rows
+        assert row.line.cell_len <= width
+        assert all(words in row.line.plain for words in ("-api", "failed", "250 ms"))
