@@ -17,7 +17,7 @@ from playwright.sync_api import Locator, Page, expect
 from tests.page.conftest import Visiting
 
 from buildnet.cli.testing import write_files
-from testbed.building import Building
+from testbed.building import Building, many_commands
 from testbed.nodes import Cluster, Node
 from testbed.ports import free_ports
 from testbed.visits import Visit
@@ -279,6 +279,28 @@ def test_who_asks_is_approved_and_revoked_by_name(owner: Visit, node: Node, newc
     expect(page.get_by_text("There is no node node4 in the pool")).to_be_visible()
     everybody = json.loads(node("node", "list", "--all", "--json").out)["members"]
     assert [one["status"] for one in everybody if one["name"] == "node4"] == ["revoked"]
+
+
+@pytest.mark.thorough
+def test_what_a_node_lends_is_told_on_its_page(owner: Visit, node: Node, tmp_path: Path) -> None:
+    page = owner.page
+    page.goto("/ui/nodes/node2")
+    works = page.get_by_role("region", name="What it works on")
+    expect(works).to_contain_text("It lends nothing to anybody now")
+    build = Building(node, many_commands(tmp_path, "lent", "sleep 300"))
+    build.until_started(1)
+    try:
+        lease = works.get_by_role("listitem").filter(has=page.get_by_role("link", name="many"))
+        expect(lease).to_contain_text(re.compile(r"many of test on node1 *\d+ commands? at once"))
+        owner.picture("node-lends")
+    finally:
+        (running,) = node.get("/api/builds?status=running")["builds"]
+        node.post(f"/api/build/{running['build_id']}/cancel")
+    assert build.report()["status"] == "cancelled"
+    expect(works).to_contain_text("It lends nothing to anybody now")
+    history = page.get_by_role("region", name="History")
+    history.get_by_label("Show").select_option(label="what it lent")
+    expect(history).to_contain_text("node2 allocated resources to the build of many")
 
 
 def test_a_new_coordinator_is_shown_once_the_former_one_is_gone(

@@ -7,10 +7,11 @@ import { MoreButton, usePages } from "@/components/pages";
 import { ProblemView } from "@/components/problem-view";
 import { Loading } from "@/components/states";
 import { useFilter } from "@/components/url-state";
-import { shortId } from "@/format/format";
 import { quoted } from "@/format/shell";
 import type { PoolNode } from "@/live/pool-nodes";
 import { useRefetchOn } from "@/live/use-refetch";
+import { buildOf, entryWords } from "@/pool/entry-words";
+import { useEntryNames } from "@/pool/use-entry-names";
 
 const PART = 20;
 const KINDS = [
@@ -53,6 +54,8 @@ function Entries({ node, kind }: { node: PoolNode; kind: string }) {
     };
     return (await api.GET("/api/ledger", { params: { query: wanted } })).data;
   });
+  const entries = (list.parts ?? []).flatMap((part) => part.entries);
+  const names = useEntryNames(entries);
   if (list.problem) {
     return (
       <ProblemView
@@ -63,13 +66,12 @@ function Entries({ node, kind }: { node: PoolNode; kind: string }) {
     );
   }
   if (list.parts === undefined) return <Loading what="its history" lines={4} />;
-  const entries = list.parts.flatMap((part) => part.entries);
   return (
     <>
       {entries.length === 0 && <p className="soft">The ledger has nothing of it.</p>}
       <ol className="history">
         {entries.map((entry) => (
-          <Entry key={entry.id} entry={entry} />
+          <Entry key={entry.id} entry={entry} words={entryWords(entry, names)} />
         ))}
       </ol>
       <MoreButton list={list} />
@@ -77,23 +79,17 @@ function Entries({ node, kind }: { node: PoolNode; kind: string }) {
   );
 }
 
-function Entry({ entry }: { entry: Schema["LedgerEntry"] }) {
-  const build = /^build:(\w+)/.exec(entry.entity)?.[1];
+function Entry({ entry, words }: { entry: Schema["LedgerEntry"]; words: string }) {
+  const build = buildOf(entry);
   return (
     <li>
       <span className="small">
         <Age at={entry.time} />
       </span>
       <code className="small soft">{entry.type}</code>
-      <span>
-        {entry.text}
-        {build && (
-          <>
-            {" "}
-            <Link href={`/ui/builds/${build}`}>{shortId(build)}</Link>
-          </>
-        )}
-      </span>
+      <Link href={build === undefined ? `/ui/ledger/${entry.id}` : `/ui/builds/${build}`}>
+        {words}
+      </Link>
       <span className="small soft">
         {entry.sealed === null ? "provisional" : `sealed ${entry.sealed}`}
       </span>

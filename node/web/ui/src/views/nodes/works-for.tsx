@@ -12,7 +12,9 @@ import { NotKnown } from "@/views/nodes/node-words";
 /** What the node runs now and for whom, which builds it drives, and who lends it something. */
 export function WorksFor({ node, nodes }: { node: PoolNode; nodes: readonly PoolNode[] }) {
   const leases = useLeases();
-  const builds = useBuilds().filter((build) => build.node_id === node.id);
+  const all = useBuilds();
+  const builds = all.filter((build) => build.node_id === node.id);
+  const workspaces = new Map(all.map((build) => [build.id, build.workspace]));
   const mayBuilds = useMay("view-builds");
   if (!isThere(node)) {
     return (
@@ -41,6 +43,7 @@ export function WorksFor({ node, nodes }: { node: PoolNode; nodes: readonly Pool
               <Lease
                 key={`${lease.build} ${lease.holder}`}
                 lease={lease}
+                workspace={workspaces.get(lease.build)}
                 other={
                   <>
                     of {lease.actor} on{" "}
@@ -80,6 +83,7 @@ export function WorksFor({ node, nodes }: { node: PoolNode; nodes: readonly Pool
                 <Lease
                   key={`${lease.build} ${lease.owner}`}
                   lease={lease}
+                  workspace={workspaces.get(lease.build)}
                   other={
                     <>
                       from{" "}
@@ -98,11 +102,20 @@ export function WorksFor({ node, nodes }: { node: PoolNode; nodes: readonly Pool
   );
 }
 
-function Lease({ lease, other }: { lease: Schema["PoolLease"]; other: React.ReactNode }) {
+function Lease({
+  lease,
+  workspace,
+  other,
+}: {
+  lease: Schema["PoolLease"];
+  /** Of its build; undefined: not known here. */
+  workspace: string | undefined;
+  other: React.ReactNode;
+}) {
   return (
     <li className="row between">
       <span>
-        <Link href={`/ui/builds/${lease.build}`}>{shortId(lease.build)}</Link> {other}
+        <Link href={`/ui/builds/${lease.build}`}>{workspace ?? shortId(lease.build)}</Link> {other}
       </span>
       <span className="soft small">
         {plural(lease.slots, "command")} at once

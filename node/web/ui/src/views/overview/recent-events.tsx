@@ -6,19 +6,16 @@ import { Age } from "@/components/age";
 import { ProblemView } from "@/components/problem-view";
 import { Loading } from "@/components/states";
 import { useEvents, useItems } from "@/live/use-live";
+import { useEntryNames } from "@/pool/use-entry-names";
 import {
   type Before,
   type Happening,
-  type Names,
   ofEntry,
   ofNodeEvent,
   withLines,
-  workspacesOf,
 } from "@/views/overview/recent";
 
 const BEGINNING = { params: { query: { limit: 60 } } };
-/** Where the workspaces of builds stand that began before those entries. */
-const STARTED = { params: { query: { type: ["build.started"], limit: 100 } } };
 const ASKED_ONCE = { staleTime: Number.POSITIVE_INFINITY, gcTime: 0 };
 const KEPT = 100;
 
@@ -26,7 +23,6 @@ const KEPT = 100;
 export function RecentEvents() {
   const mayLedger = useMay("view-ledger");
   const nodes = useItems("nodes");
-  const builds = useItems("builds");
   const [lines, setLines] = useState<readonly Happening[]>([]);
   const [entries, setEntries] = useState<readonly Entry[]>([]);
   useEvents("nodes", (event) => {
@@ -37,16 +33,8 @@ export function RecentEvents() {
     enabled: mayLedger,
     ...ASKED_ONCE,
   });
-  const started = query.useQuery("get", "/api/ledger", STARTED, {
-    enabled: mayLedger,
-    ...ASKED_ONCE,
-  });
   const told = [...(begun.data?.entries ?? []), ...entries];
-  const workspaces = workspacesOf([...(started.data?.entries ?? []), ...told]);
-  const names: Names = {
-    workspace: (id) => workspaces.get(id) ?? (builds.get(id)?.workspace as string | undefined),
-    node: (id) => nodes.get(id)?.name as string | undefined,
-  };
+  const names = useEntryNames(told);
   const all = withLines(
     told.flatMap((entry) => ofEntry(entry, names) ?? []),
     lines,

@@ -1,13 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { Schema } from "@/api/client";
 import type { LiveEvent } from "@/live/items";
-import {
-  type Names,
-  ofNodeEvent,
-  ofEntry as toLine,
-  withLines,
-  workspacesOf,
-} from "@/views/overview/recent";
+import { type Names, workspacesOf } from "@/pool/entry-words";
+import { ofNodeEvent, ofEntry as toLine, withLines } from "@/views/overview/recent";
 
 const NAMES: Names = {
   workspace: (build) => ({ "6645cfecf32f": "shop" })[build],

@@ -1,7 +1,7 @@
 import type { Schema } from "@/api/client";
 import type { Tone } from "@/components/badge";
-import { duration, shortId } from "@/format/format";
 import type { LiveEvent } from "@/live/items";
+import { buildOf, entryWords, type Names } from "@/pool/entry-words";
 
 /** One line of what happened lately. */
 export interface Happening {
@@ -39,12 +39,6 @@ const QUIET = new Set([
   "node.resources",
   "resources.offered",
 ]);
-const BUILD = /\bbuild:(\w+)/;
-const ADMITTED = /^A node came in: /;
-const BY_INVITATION = /, by the invitation [0-9a-f]{16}/;
-/** The id of a node behind its name. */
-const ID_OF_NAMED = / \([0-9a-f]{16}\)/g;
-const NODE_ID = /\b[0-9a-f]{16}\b/g;
 const LEASES = /^resources\.(allocated|released)$/;
 
 const STATUS_WORDS: Record<string, readonly [string, Tone]> = {
@@ -53,12 +47,6 @@ const STATUS_WORDS: Record<string, readonly [string, Tone]> = {
   offline: ["is offline", "bad"],
   left: ["takes its leave", "calm"],
 };
-
-/** How people call what entries name by an id: builds by their workspace, nodes by their name. */
-export interface Names {
-  workspace: (build: string) => string | undefined;
-  node: (id: string) => string | undefined;
-}
 
 /** An entry of the ledger as a line; null: it says nothing to people. */
 export function ofEntry(entry: Schema["LedgerEntry"], names: Names): Happening | null {
@@ -70,46 +58,14 @@ export function ofEntry(entry: Schema["LedgerEntry"], names: Names): Happening |
       : GOOD.has(entry.type)
         ? "good"
         : "calm";
-  const build = BUILD.exec(entry.entity)?.[1];
+  const build = buildOf(entry);
   return {
     id: entry.id,
     at: Date.parse(entry.time),
-    words: named(entry, names),
+    words: entryWords(entry, names),
     tone,
     href: build === undefined ? `/ui/ledger/${entry.id}` : `/ui/builds/${build}`,
   };
-}
-
-/**
- * The words of the ledger as the rest of the page says them, with the node's name where they say
- * "The node" of the one that tells it.
- */
-function named({ text: told, actor }: Schema["LedgerEntry"], names: Names): string {
-  const text = told
-    .replace(ADMITTED, "")
-    .replace(BY_INVITATION, "")
-    .replace(ID_OF_NAMED, "")
-    .replace(NODE_ID, (id) => names.node(id) ?? id)
-    .replace(BUILD, (_, id: string) => {
-      const workspace = names.workspace(id);
-      return workspace === undefined ? `build ${shortId(id)}` : `the build of ${workspace}`;
-    })
-    .replace(/^the build/, "The build")
-    .replace(/\b(\d+) ms\b/, (_, ms: string) => duration(Number(ms)));
-  const name = actor.name || names.node(actor.id);
-  if (actor.kind !== "node" || !name || text.includes(name)) return text;
-  return text.replace(/^The node\b/, name);
-}
-
-/** The workspaces of builds, as entries tell that they started. */
-export function workspacesOf(entries: readonly Schema["LedgerEntry"][]): Map<string, string> {
-  return new Map(
-    entries.flatMap((entry) => {
-      const build = BUILD.exec(entry.entity)?.[1];
-      const { workspace } = (entry.data ?? {}) as { workspace?: string };
-      return build !== undefined && workspace ? [[build, workspace] as const] : [];
-    }),
-  );
 }
 
 /**

@@ -1,11 +1,10 @@
 import { Controls, type Edge, type Node, ReactFlow, type ReactFlowInstance } from "@xyflow/react";
 import { useEffect, useMemo, useRef, useState } from "react";
 import { useLocation } from "wouter";
-import { latency } from "@/format/format";
 import type { PoolNode } from "@/live/pool-nodes";
 import { GroupFrame, NodeShape } from "@/views/topology/graph-shapes";
 import { CARD, CIRCLE_UP_TO, layout } from "@/views/topology/layout";
-import type { Link, Links } from "@/views/topology/links";
+import { type Link, type Links, linkLabel } from "@/views/topology/links";
 import "@xyflow/react/dist/style.css";
 import "@/views/topology/graph.css";
 
@@ -141,11 +140,7 @@ function shownLinks(links: Links, selected: string, few: boolean): readonly Link
 function edgeOf(link: Link, selected: string, count: number): Edge {
   const isOwn = link.from === selected || link.to === selected;
   const label =
-    count <= LABELS_UP_TO || (isOwn && count <= CIRCLE_UP_TO)
-      ? `${link.estimated ? "~" : ""}${latency(link.latencyMs)}${
-          link.bandwidthMbps === null ? "" : `, ${Math.round(link.bandwidthMbps)} Mbit/s`
-        }`
-      : undefined;
+    count <= LABELS_UP_TO || (isOwn && count <= CIRCLE_UP_TO) ? linkLabel(link) : undefined;
   const classes = [
     `grade-${link.grade ?? "unknown"}`,
     link.estimated ? "estimated" : "",

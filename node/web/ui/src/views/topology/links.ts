@@ -64,10 +64,17 @@ export function otherEnd(link: Link, id: string): string {
 /** "12 ms, 940 Mbit/s, estimated"; that no bandwidth is known is told once, not with each link. */
 export function linkWords(link: Link | undefined): string {
   if (link === undefined) return "unknown";
-  const words = [latency(link.latencyMs)];
-  if (link.bandwidthMbps !== null) words.push(`${count(Math.round(link.bandwidthMbps))} Mbit/s`);
-  if (link.estimated) words.push("estimated");
-  return words.join(", ");
+  return [...figures(link), ...(link.estimated ? ["estimated"] : [])].join(", ");
+}
+
+/** The same in a drawing: "~12 ms" is estimated. */
+export function linkLabel(link: Link): string {
+  return `${link.estimated ? "~" : ""}${figures(link).join(", ")}`;
+}
+
+function figures({ latencyMs, bandwidthMbps }: Link): string[] {
+  const rate = bandwidthMbps === null ? [] : [`${count(Math.round(bandwidthMbps))} Mbit/s`];
+  return [latency(latencyMs), ...rate];
 }
 
 function bySpeed(a: Link, b: Link): number {

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Schema } from "@/api/client";
 import { cellPaths } from "@/views/topology/grid-paths";
 import { layout, nearGroups } from "@/views/topology/layout";
-import { Links, linkWords } from "@/views/topology/links";
+import { Links, linkLabel, linkWords } from "@/views/topology/links";
 
 function link(from: string, to: string, latency: number | null, of = {}): Schema["Connection"] {
   return {
@@ -37,6 +37,8 @@ describe("Links", () => {
     expect(linkWords(undefined)).toBe("unknown");
     const fast = new Links([link("a", "b", 1.26, { bandwidth_mbps: 940.2 })], 0);
     expect(linkWords(fast.between("a", "b"))).toBe("1.3 ms, 940 Mbit/s");
+    expect(fast.all.map(linkLabel)).toEqual(["1.3 ms, 940 Mbit/s"]);
+    expect(links.all.map(linkLabel)).toEqual(["3.0 ms", "~90 ms", "40 ms"]);
     expect([links.knowBandwidth, fast.knowBandwidth]).toEqual([false, true]);
   });
 });
