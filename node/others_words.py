@@ -9,6 +9,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, TypeAdapter
 
 from buildnet.node.api.answers.builds import BuildReport, RecordedBuild
+from buildnet.pool.few_values import require_few
 
 MOST_CHARACTERS = 500
 """Of words of another node."""
@@ -50,7 +51,7 @@ def checked(body: bytes, model: type[BaseModel] | None) -> tuple[bytes, Json]:
     Raises:
         ValueError, RecursionError: it is none.
     """
-    _require_few(body, MOST_VALUES)
+    require_few(body, MOST_VALUES)
     said = json.loads(body)
     if not isinstance(said, dict):
         raise ValueError("it is no object")
@@ -67,12 +68,7 @@ def checked(body: bytes, model: type[BaseModel] | None) -> tuple[bytes, Json]:
 
 def _read(model: Any, said: object) -> Json:
     text = json.dumps(said).encode()
-    _require_few(text, MOST_OF_PART)
+    require_few(text, MOST_OF_PART)
     found = _adapter(model).validate_json(text, strict=True)
     dumped: Json = found.model_dump(mode="json")
     return dumped
-
-
-def _require_few(text: bytes, most: int) -> None:
-    if sum(map(text.count, (b",", b"[", b"{"))) > most:
-        raise ValueError(f"it has more than {most:,} values")

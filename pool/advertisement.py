@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError
 
 from buildnet.mesh.errors import BuildNetError
 from buildnet.pool.benchmark import Benchmark
+from buildnet.pool.few_values import require_few
 from buildnet.pool.leases import Amount
 from buildnet.pool.resources import (
     MemoryResources,
@@ -34,6 +35,8 @@ _PLENTY = 1 << 60
 BODY_MAX_BYTES = 48 * 1024
 """What gossip carries in one record."""
 _UNPACKED_MAX_BYTES = 2 * 1024 * 1024
+_MOST_VALUES = 50_000
+"""Of JSON in a record."""
 _ZLIB = b"\x78"  # a zlib stream's first byte; JSON begins with a brace
 # What records usually hold, for zlib to refer to. Part of the protocol: it never changes.
 _USUAL = (
@@ -73,10 +76,13 @@ class Advertisement(ResourceModel):
         """Read a record of any origin.
 
         Raises:
-            AdvertisementError: it is none of this kind, or unpacks to more than 2 MiB.
+            AdvertisementError: it is none of this kind, or unpacks to more than 2 MiB or 50,000
+                values.
         """
         try:
-            return cls.model_validate_json(_unpacked(body), extra="ignore")
+            text = _unpacked(body)
+            require_few(text, _MOST_VALUES)
+            return cls.model_validate_json(text, extra="ignore")
         except (ValidationError, ValueError, zlib.error) as error:
             raise AdvertisementError(
                 f"a {cls.__name__.lower()} that can't be read", cause=str(error)[:200]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import Callable
@@ -30,6 +31,7 @@ from buildnet.node.pool_results import FetchAll
 from buildnet.node.recording import Record
 from buildnet.node.store import Hold, Store
 from buildnet.pool.durable import Phase
+from buildnet.pool.few_values import require_few
 from buildnet.pool.messages.durable import MAX_BUILDS, BuildAsk, BuildTold, KeepOver
 from buildnet.pool.warrant import MAX_ATTEMPT
 
@@ -42,6 +44,7 @@ GONE = "the node that drove this build was lost, and so is every one that may ha
 _NOT_KNOWN = (LOST_TOO_SOON, FORGOTTEN, GONE)
 """Errors of builds that have ended so for lack of news: who has some corrects it."""
 MAX_REPORT_BYTES = 64 * 1024 * 1024
+MOST_REPORT_VALUES = 4_000_000
 _log = logging.getLogger("buildnet.pool")
 
 
@@ -247,10 +250,14 @@ def _read(hold: Hold, report: Digest) -> _Report:
     Raises:
         ReportError: it is none.
     """
+    data = hold.get(report)
     try:
-        return _Report.model_validate_json(hold.get(report))
+        require_few(data, MOST_REPORT_VALUES)
+        return _Report.model_validate(json.loads(data))  # whose errors copy nothing
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise ReportError(
             "the report of a build can't be read", cause=f"{first['loc']}: {first['msg']}"
         ) from error
+    except (ValueError, RecursionError) as error:
+        raise ReportError("the report of a build can't be read", cause=str(error)) from error

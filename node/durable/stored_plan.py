@@ -6,6 +6,7 @@ the numbered trees that the plan refers to. The bytes of the files are blobs of 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -21,6 +22,7 @@ from buildnet.node.sources import Sources, SourceSet
 from buildnet.node.standing import Standing, StandingTask, Visible
 from buildnet.pool.choice import Choice
 from buildnet.pool.configuration import MOST_RUNS
+from buildnet.pool.few_values import require_few
 from buildnet.pool.glob import Patterns, leads_out
 from buildnet.pool.reapi import remote_execution_pb2 as reapi
 from buildnet.pool.schema import MOST_RETRIES
@@ -29,6 +31,8 @@ from buildnet.pool.workspace import Install, Package, Task, TaskId, Workspace
 
 MAX_BYTES = 32 * 1024 * 1024
 """Of a plan, and of the directories of its sources."""
+MOST_VALUES = 2_000_000
+"""Of a plan's JSON."""
 
 
 class PlanError(BuildNetError):
@@ -103,12 +107,15 @@ class StoredPlan:
             PlanError: it is none, or it asks for more than other nodes may.
         """
         try:
-            plan = _adapter().validate_json(data)
+            require_few(data, MOST_VALUES)
+            plan = _adapter().validate_python(json.loads(data))  # whose errors copy nothing
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             raise PlanError(
                 "the plan of a build can't be read", cause=f"{first['loc']}: {first['msg']}"
             ) from error
+        except (ValueError, RecursionError) as error:
+            raise PlanError("the plan of a build can't be read", cause=str(error)) from error
         _require_harmless(plan)
         return plan
 

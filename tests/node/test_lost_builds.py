@@ -142,6 +142,15 @@ def test_what_can_not_be_read_or_had_is_not_recorded(store: Store, data: bytes |
     assert ended(store, data) == []
 
 
+def test_an_end_with_very_many_values_is_not_looked_at(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = json.dumps(REPORT | {"more": [0] * 1000}).encode()
+    assert ended(store, told) != []
+    monkeypatch.setattr(lost_builds, "MOST_REPORT_VALUES", 1000)
+    assert ended(store, told) == []
+
+
 class Lost:
     """A node that has lost a build which B stood in for, in a cluster with C, on a clock of its
     own; ``there``: which of them are."""

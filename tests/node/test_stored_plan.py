@@ -9,6 +9,7 @@ import pytest
 
 from buildnet.mesh.digest import Digest
 from buildnet.node.durable.stored_plan import (
+    MOST_VALUES,
     Given,
     PlanError,
     SourcesOfPlan,
@@ -83,6 +84,13 @@ def test_a_plan_reads_as_it_was_written() -> None:
 def test_what_is_no_plan_is_refused(data: bytes) -> None:
     with pytest.raises(PlanError):
         StoredPlan.decode(data)
+
+
+def test_a_plan_with_very_many_values_is_not_looked_at() -> None:
+    more = b', "more": [' + b"0," * MOST_VALUES + b"0]}"
+    with pytest.raises(PlanError) as caught:
+        StoredPlan.decode(PLAN.encode()[:-1] + more)
+    assert "values" in str(caught.value.cause)
 
 
 @pytest.mark.parametrize("path", ["/etc", "a/../../b", "..", r"\.\./b"])

@@ -116,6 +116,12 @@ def test_a_later_version_may_tell_more() -> None:
         b"\x78\x9cbroken",
         zlib.compress(profile().encode())[:-1],
         zlib.compress(b" " * 50_000_000),
+        zlib.compress(
+            profile().model_dump_json(exclude_none=True).encode()[:-1]
+            + b', "more": ['
+            + b"0," * 50_000
+            + b"0]}"
+        ),
     ],
 )
 def test_what_is_no_profile_is_refused(body: bytes) -> None:
