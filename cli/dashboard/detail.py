@@ -10,9 +10,9 @@ from rich.text import Text
 
 from buildnet.cli.build_report import task_name
 from buildnet.cli.dashboard import words
-from buildnet.cli.dashboard.panels import Panel, Row, name_column
+from buildnet.cli.dashboard.panels import Panel, made_of, name_column
 from buildnet.cli.dashboard.printed import Printed
-from buildnet.cli.dashboard.table import Column, lay_out
+from buildnet.cli.dashboard.table import Column
 from buildnet.cli.output import UNKNOWN, duration_text
 
 _ORDER = {"running": 0, "failed": 1, "cancelled": 2, "skipped": 3, "succeeded": 4}
@@ -118,9 +118,8 @@ class Detail:
             Column("why", stretch=24, spare=3),
         )
         found = sorted(self.tasks.items(), key=lambda one: (_ORDER.get(one[1].status, 1), one[0]))
-        cells = [_cells(key, task, now, names) for key, task in found]
-        head, lines = lay_out(columns, cells, width)
-        rows = tuple(Row("\0".join(key), line) for (key, _), line in zip(found, lines, strict=True))
+        cells = [("\0".join(key), _cells(key, task, now, names)) for key, task in found]
+        head, rows = made_of(columns, cells, width)
         nothing = "none had to be looked at" if self.is_over else "none yet"
         return Panel(f"Tasks ({len(rows):,})", "Enter: its output", nothing, head, rows)
 

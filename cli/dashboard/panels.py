@@ -41,10 +41,12 @@ _NARROW = 60
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of a panel. ``key``: of the build, node or session that it is about; "": none."""
+    """A line of a panel. ``key``: of the build, node or session that it is about; "": none;
+    ``whole``: all that it would say if there were room."""
 
     key: str
     line: Text
+    whole: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +65,7 @@ class Panel:
         wanted = text.lower().split()
         if not wanted:
             return self
-        kept = tuple(
-            row for row in self.rows if all(word in row.line.plain.lower() for word in wanted)
-        )
+        kept = tuple(row for row in self.rows if all(word in row.whole.lower() for word in wanted))
         nothing = f"nothing here has {text!r}" if self.rows else self.nothing
         title = f"{self.title}, {len(kept)} of {len(self.rows)} have {text!r}"
         return Panel(title, self.note, nothing, self.head, kept)
@@ -113,9 +113,18 @@ def _panel(
     rows: Sequence[tuple[str, Sequence[str | Text]]],
     width: int,
 ) -> Panel:
-    head, lines = lay_out(columns, [cells for _, cells in rows], width)
-    made = tuple(Row(key, line) for (key, _), line in zip(rows, lines, strict=True))
+    head, made = made_of(columns, rows, width)
     return Panel(f"{title} ({len(made):,})", note, nothing, head, made)
+
+
+def made_of(
+    columns: Sequence[Column], rows: Sequence[tuple[str, Sequence[str | Text]]], width: int
+) -> tuple[Text, tuple[Row, ...]]:
+    """Return the line of the columns' names, and rows of keys and cells."""
+    head, lines = lay_out(columns, [cells for _, cells in rows], width)
+    wholes = [" ".join(map(str, cells)) for _, cells in rows]
+    keys = [key for key, _ in rows]
+    return head, tuple(map(Row, keys, lines, wholes))
 
 
 def name_column(name: str, width: int, spare: int = 0) -> Column:
@@ -125,7 +134,7 @@ def name_column(name: str, width: int, spare: int = 0) -> Column:
 
 def _alerts(alerts: Sequence[str], width: int) -> Panel:
     rows = [
-        Row("", Text(line, style="yellow"))
+        Row("", Text(line, style="yellow"), alert)
         for alert in alerts
         for line in wrap(f"! {words.plain(alert)}", width, subsequent_indent="  ")
     ]
@@ -288,6 +297,11 @@ def _node_cells(node: NodeRow) -> tuple[str | Text, ...]:
     if node.draining:
         state = state.copy().append(", drained", style="yellow")
     used, total = node.memory_used_bytes, node.memory_bytes
+    cores = UNKNOWN if node.cores is None else f"{node.cores_in_use}/{node.cores}"
+    memory = UNKNOWN if used is None or total is None else words.sizes(used, total)
+    busy = words.percent(node.cpu_busy)
+    if node.status == "offline":  # what it used is not so any more
+        cores = memory = busy = UNKNOWN
     latency = "this node" if node.this_node else UNKNOWN
     if node.latency_ms is not None:
         latency = f"{node.latency_ms:.1f} ms"
@@ -296,9 +310,9 @@ def _node_cells(node: NodeRow) -> tuple[str | Text, ...]:
         node.id[:12],
         f"{node.role}, coordinator" if node.coordinator else node.role,
         state,
-        UNKNOWN if node.cores is None else f"{node.cores_in_use}/{node.cores}",
-        words.percent(node.cpu_busy),
-        UNKNOWN if used is None or total is None else words.sizes(used, total),
+        cores,
+        busy,
+        memory,
         str(node.builds),
         latency,
         node.version or UNKNOWN,

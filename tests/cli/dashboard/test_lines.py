@@ -231,6 +231,21 @@ def test_rows_that_have_all_the_words_stay() -> None:
     assert nodes.filtered(" ") is nodes
 
 
+def test_words_that_there_is_no_room_for_count_where_rows_are_looked_for() -> None:
+    model = told(nodes=[node(1, name=f"{LONG}-middle-{LONG}"), node(2, version="0.1.9")])
+    nodes = panel("nodes", model.screen(0.0), 40)
+    assert "middle" not in nodes.rows[0].line.plain
+    assert [row.key for row in nodes.filtered("-MIDDLE-").rows] == [f"{1:016x}"]
+    assert [row.key for row in nodes.filtered("0.1.9").rows] == [f"{2:016x}"]
+
+
+def test_of_a_node_that_is_offline_nothing_is_said_as_if_it_were_now() -> None:
+    nodes = panel("nodes", told(nodes=[node(1), node(2, status="offline")]).screen(0.0), 120)
+    there, gone = (row.line.plain.split() for row in nodes.rows)
+    assert "1/4" in there
+    assert gone.count("unknown") == 3
+
+
 def test_a_drained_node_is_said_to_be_so() -> None:
     items = [node(1, draining=True), node(2, lends_nothing="outside of its hours")]
     shown = panel("nodes", told(nodes=items, resources=[resources(1)]).screen(0.0), 160)
