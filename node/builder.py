@@ -446,7 +446,7 @@ class Builder:
             build.keep_descriptions = performer.runner.keep_descriptions
             try:
                 if self.outliving is not None:
-                    await self.outliving.begin(build, plan, job, performer)
+                    await self.outliving.begin(build, job, performer)
                 await Reserving(build, performer.places.hosts, self.workers.slots).wait()
                 build.phases.begin(REHEARSE if request.dry_run else PERFORM)
                 status = await performer.run()

@@ -7,7 +7,6 @@ from typing import Protocol
 from buildnet.ledger.history import Durability
 from buildnet.node.perform import Performer
 from buildnet.node.running import RunningBuild
-from buildnet.node.standing import Plan
 from buildnet.node.workshop import Job
 
 
@@ -19,7 +18,7 @@ class Outliving(Protocol):
         """Return what the record says as long as a build's request is on this node alone; None:
         nobody expects it to be elsewhere."""
 
-    async def begin(self, build: RunningBuild, plan: Plan, job: Job, performer: Performer) -> None:
+    async def begin(self, build: RunningBuild, job: Job, performer: Performer) -> None:
         """See to it that another node has the request of a build that begins; return once that is
         so, or can't be, if who asked waits for it."""
 

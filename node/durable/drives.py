@@ -17,7 +17,6 @@ from buildnet.node.durable.guard import Blobs, Guard, objection, take_in
 from buildnet.node.perform import Performer
 from buildnet.node.recording import Record
 from buildnet.node.running import RunningBuild
-from buildnet.node.standing import Plan
 from buildnet.node.workers import either
 from buildnet.node.workshop import Job
 from buildnet.pool.demand import Orders
@@ -86,7 +85,7 @@ class Drives:
         is_shared = not build.request.local_only and bool(self._circle.candidates(build.id))
         return Durability(NOT_YET) if is_shared else None
 
-    async def begin(self, build: RunningBuild, plan: Plan, job: Job, performer: Performer) -> None:
+    async def begin(self, build: RunningBuild, job: Job, performer: Performer) -> None:
         """See :class:`~buildnet.node.outliving.Outliving`."""
         request = build.request
         if request.dry_run or not (request.durable or build.durable):
@@ -100,10 +99,10 @@ class Drives:
         if not request.durable:
             loop = asyncio.get_running_loop()
             guard.later = loop.call_later(
-                AUTOMATIC_AFTER_S, self._circle.spawn, self._prepare, guard, plan, job, performer
+                AUTOMATIC_AFTER_S, self._circle.spawn, self._prepare, guard, job, performer
             )
             return
-        await self._prepare(guard, plan, job, performer)
+        await self._prepare(guard, job, performer)
         await either(guard.settled.wait(), build.cancelled.wait())
 
     def over(self, build: RunningBuild) -> None:
@@ -137,11 +136,11 @@ class Drives:
             return "with --force even what is finished would run again"
         return objection(job.tasks.values(), job.isolation.level)
 
-    async def _prepare(self, guard: Guard, plan: Plan, job: Job, performer: Performer) -> None:
+    async def _prepare(self, guard: Guard, job: Job, performer: Performer) -> None:
         """Take in a build's request, and look for who stands in."""
 
         def work() -> None:
-            guard.blobs = take_in(guard.build, plan, job, performer)
+            guard.blobs = take_in(guard.build, job, performer)
 
         try:
             await performer.quietly(work)

@@ -13,7 +13,6 @@ from buildnet.node.execute.isolation import STRICT
 from buildnet.node.perform import Performer
 from buildnet.node.platform import platform_properties
 from buildnet.node.running import RunningBuild
-from buildnet.node.standing import Plan
 from buildnet.node.store import Hold
 from buildnet.node.toolchain import Toolchain, ToolMissingError
 from buildnet.node.workshop import Job
@@ -86,7 +85,7 @@ def objection(tasks: Iterable[Task], isolation: str) -> str | None:
     return None
 
 
-def take_in(build: RunningBuild, plan: Plan, job: Job, performer: Performer) -> Blobs | None:
+def take_in(build: RunningBuild, job: Job, performer: Performer) -> Blobs | None:
     """Put all that a build is performed from into the store; None: it is too large. Blocks; to be
     called while the build reads nothing."""
     tasks = tuple(job.tasks.values())
@@ -101,7 +100,7 @@ def take_in(build: RunningBuild, plan: Plan, job: Job, performer: Performer) -> 
     hold, root = performer.hold, job.workspace.root
     for digest in hold.missing(capture.files):
         hold.put_file(root / capture.files[digest], expected=digest)
-    stored = _stored(build, plan, job, tasks, capture, performer.resolver.toolchain)
+    stored = _stored(build, job, tasks, capture, performer.resolver.toolchain)
     encoded, sources = stored.encode(), capture.trees.encode()
     if len(encoded) > MAX_BYTES or len(sources) > MAX_BYTES:
         return None
@@ -115,7 +114,6 @@ def put_again(hold: Hold, plan: bytes, sources: bytes) -> Blobs:
 
 def _stored(
     build: RunningBuild,
-    plan: Plan,
     job: Job,
     tasks: tuple[Task, ...],
     capture: Capture,
@@ -135,7 +133,7 @@ def _stored(
         actor=request.actor,
         started_at=build.started_at,
         task=request.task,
-        packages=plan.packages,
+        packages=request.packages,
         keep_going=request.keep_going,
         choice=request.choice,
         isolation=job.isolation.level,

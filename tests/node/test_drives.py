@@ -139,7 +139,7 @@ async def begin(
             world.circle.cluster = None
 
     performer = cast(Any, SimpleNamespace(quietly=quietly))
-    await world.drives.begin(build, cast(Any, None), cast(Any, job), performer)
+    await world.drives.begin(build, cast(Any, job), performer)
 
 
 def told(build: Any) -> list[dict[str, Any]]:

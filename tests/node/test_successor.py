@@ -63,12 +63,16 @@ async def nothing(*_: object) -> None:
     """Record nothing."""
 
 
-def successor_that(show: Callable[[Coroutine[None, None, None]], None], scratch: Path) -> Successor:
-    """Return a successor that gives what performs a build to ``show``."""
+def successor_that(
+    show: Callable[[Coroutine[None, None, None]], None],
+    scratch: Path,
+    end: Callable[..., Coroutine[None, None, None]] = nothing,
+) -> Successor:
+    """Return a successor that gives what performs a build to ``show``, and its end to ``end``."""
     nobody: Any = SimpleNamespace()
     builder: Any = SimpleNamespace(
         workshop=SimpleNamespace(keys=SimpleNamespace(current=SimpleNamespace(node_id="me"))),
-        books=SimpleNamespace(begin=nothing, end_of_other=nothing),
+        books=SimpleNamespace(begin=nothing, end_of_other=end),
         show=lambda build, coroutine: show(coroutine),
     )
     return Successor(builder, nobody, nobody, lambda record: None, scratch)
@@ -100,7 +104,41 @@ def test_a_build_that_takes_too_long_is_ended_where_it_goes_on_too(
     assert f"ended after {timeout_s:g} s" in reports[0]["error"]
 
 
-def test_commands_run_as_often_as_was_asked_for(tmp_path: Path) -> None:
+def test_how_long_a_build_took_counts_from_when_it_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def succeed(_: Successor, build: RunningBuild, inherited: Inheritance) -> Status:
+        return Status.SUCCEEDED
+
+    monkeypatch.setattr(Successor, "_performed", succeed)
+    nobody: Any = SimpleNamespace()
+    reports: list[dict[str, Any]] = []
+    performing: list[Coroutine[None, None, None]] = []
+    recorded: list[float] = []
+
+    async def end_of_other(_: object, status: Status, took_ms: float, *__: object) -> None:
+        recorded.append(took_ms)
+
+    async def on_end(report: bytes) -> None:
+        reports.append(json.loads(report))
+
+    successor = successor_that(performing.append, tmp_path, end_of_other)
+
+    async def run(started_at: float) -> RunningBuild:
+        plan = replace(PLAN, choice=AS_THE_NODE_HAS_IT, started_at=started_at)
+        build = successor.take_over(Inheritance(plan, nobody, 1, WARRANT, "driver", nobody, on_end))
+        await performing.pop()
+        return build
+
+    build = asyncio.run(run(time.time() - 60))
+    assert build.outcome is not None
+    for took_ms in (recorded[0], reports[0]["duration_ms"], build.outcome["duration_ms"]):
+        assert took_ms == pytest.approx(60_000, abs=30_000)
+    asyncio.run(run(time.time() + 3600))  # the driver's clock was fast
+    assert 0 <= recorded[1] <= 30_000
+
+
+def test_what_was_asked_for_is_asked_for_where_it_goes_on(tmp_path: Path) -> None:
     nobody: Any = SimpleNamespace()
     workspace = Workspace("w", tmp_path, None, {})
     request = BuildRequest(tmp_path, retries=3, times=2)
@@ -109,9 +147,8 @@ def test_commands_run_as_often_as_was_asked_for(tmp_path: Path) -> None:
     job: Any = SimpleNamespace(
         workspace=workspace, isolation=Isolation("strict"), durations_ms={}, tasks={}
     )
-    plan: Any = SimpleNamespace(packages=())
     capture: Any = SimpleNamespace(sources={}, given=[])
-    sent = guard._stored(asked, plan, job, (), capture, nobody).encode()
+    sent = guard._stored(asked, job, (), capture, nobody).encode()
 
     async def run() -> RunningBuild:
         inherited = Inheritance(
@@ -120,4 +157,4 @@ def test_commands_run_as_often_as_was_asked_for(tmp_path: Path) -> None:
         return successor_that(Coroutine.close, tmp_path).take_over(inherited)
 
     taken = asyncio.run(run()).request
-    assert (taken.retries, taken.times) == (3, 2)
+    assert (taken.packages, taken.retries, taken.times) == ((), 3, 2)
