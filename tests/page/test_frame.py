@@ -58,6 +58,12 @@ def test_a_phone_opens_the_menu_and_closes_it_again(visiting: Visiting) -> None:
     expect(views).to_be_visible()
     page.keyboard.press("Escape")
     expect(views).to_be_hidden()
+    page.get_by_role("button", name="Menu").click()
+    page.mouse.click(PHONE["width"] - 20, 600)
+    expect(views).to_be_hidden()
+    page.get_by_role("button", name="Menu").click()
+    views.get_by_role("link", name="Overview").click()
+    expect(views).to_be_hidden()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 

@@ -33,6 +33,14 @@ export function Frame({ session }: { session: Session }) {
         To the content
       </a>
       <Side open={isOpen} session={session} onClose={() => setOpen(false)} />
+      {isOpen && (
+        <button
+          type="button"
+          className="beside"
+          aria-label="Close the menu"
+          onClick={() => setOpen(false)}
+        />
+      )}
       <header className="top">
         <button
           type="button"
@@ -117,7 +125,14 @@ function Side({
     return () => removeEventListener("keydown", close);
   }, [open, onClose]);
   return (
-    <nav className={open ? "side open" : "side"} aria-label="Views">
+    // biome-ignore lint/a11y/useKeyWithClickEvents: Enter on a link is a click, and Escape closes
+    <nav
+      className={open ? "side open" : "side"}
+      aria-label="Views"
+      onClick={(event) => {
+        if ((event.target as Element).closest("a")) onClose();
+      }}
+    >
       <Link href="/" className="brand">
         <Mark />
         BuildNet

@@ -2,7 +2,7 @@ import { Link } from "wouter";
 import { query } from "@/api/client";
 import { Age } from "@/components/age";
 import { Meter } from "@/components/meter";
-import { bytes, count, duration, latency, percent } from "@/format/format";
+import { bytes, count, latency, percent } from "@/format/format";
 import type { PoolNode } from "@/live/pool-nodes";
 import { useAsOf } from "@/live/use-live";
 import { isNoLoad, useRefetchOn, useRefetchOnPool } from "@/live/use-refetch";
@@ -184,8 +184,12 @@ export function Network({ node, nodes }: { node: PoolNode; nodes: readonly PoolN
             <dd>
               {seen.link.kind}
               {seen.link.relayed_by && ` by ${names.get(seen.link.relayed_by) ?? "another node"}`}
-              {seen.link.for_s !== null && ` for ${duration(seen.link.for_s * 1_000)}`},{" "}
-              {bytes(seen.link.bytes_sent)} sent, {bytes(seen.link.bytes_received)} received,{" "}
+              {seen.link.for_s !== null && (
+                <>
+                  , made <Age at={health.dataUpdatedAt - seen.link.for_s * 1_000} />
+                </>
+              )}
+              ; {bytes(seen.link.bytes_sent)} sent, {bytes(seen.link.bytes_received)} received as of{" "}
               <Age at={health.dataUpdatedAt} />
             </dd>
           </>

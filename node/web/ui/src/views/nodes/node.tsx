@@ -52,7 +52,7 @@ export default function NodeView() {
       </ViewHead>
       {node.lends_nothing && (
         <div className="notice warn node-notice">
-          It runs no commands of others now: {node.lends_nothing}
+          It takes no new commands of others: {node.lends_nothing}
         </div>
       )}
       <div className="node-page">

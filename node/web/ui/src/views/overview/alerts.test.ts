@@ -73,8 +73,12 @@ describe("alerts", () => {
 
   it("says nothing of the address of a node that is told of as gone, or is back", () => {
     const refused = [
-      { reason: "no answer at an address", count: 3, last_peer: "b", last_name: "berta" },
-    ].map((one) => ({ ...one, last_age_s: 20, harmless: false }));
+      {
+        ...{ reason: "no answer at an address", count: 3, last_age_s: 20, harmless: false },
+        ...{ last_peer: null, last_name: null },
+        last_detail: "http://192.0.2.2:80: 192.0.2.2:80: Connection refused",
+      },
+    ];
     const told = health({
       refused: refused as never,
       nodes: [{ id: "b", status_for_s: 10 }] as Schema["PoolHealth"]["nodes"],
@@ -87,7 +91,7 @@ describe("alerts", () => {
     expect(words("online", told)).toEqual([]);
     const longThere = [{ id: "b", status_for_s: 90 }] as Schema["PoolHealth"]["nodes"];
     expect(words("online", { ...told, nodes: longThere })).toEqual([
-      "A node can't be reached at an address that it told (no answer at an address, 3 times, lately berta)",
+      "A node can't be reached at an address that it told (no answer at an address, 3 times, lately http://192.0.2.2:80: 192.0.2.2:80: Connection refused)",
     ]);
   });
 

@@ -233,7 +233,10 @@ function refusals(of: Known): Alert[] {
 
 /** Whether a node did not answer because it was gone: another alert says so, or it is back. */
 function isOfGone(one: Schema["Refused"], at: number, of: Known): boolean {
-  const node = of.nodes.find(({ id }) => id === one.last_peer);
+  const node = of.nodes.find(
+    ({ id, address }) =>
+      id === one.last_peer || (address !== null && one.last_detail.startsWith(`${address}: `)),
+  );
   if (node === undefined || !one.reason.startsWith("no answer at an address")) return false;
   const since = statusSince(of, node.id);
   return !isThere(node) || (since !== null && at <= since);
