@@ -178,6 +178,17 @@ def test_long_names_leave_room_for_what_else_is_told_at_any_width(width: int) ->
     assert "-two" in two
 
 
+def test_where_not_even_the_head_has_room_nothing_scrolls_as_a_whole() -> None:
+    seen: list[str] = []
+
+    async def look(screen: Screen) -> None:
+        seen.extend(screen.text().splitlines())
+
+    play(look, size=(40, 4))
+    assert seen[0] == f"{' BUILDNET CLUSTER: studio':<40}"
+    assert not set("▁▂▃▄▅▆▇█") & set("".join(seen))
+
+
 def test_in_a_low_terminal_panels_come_before_figures() -> None:
     seen: list[str] = []
 

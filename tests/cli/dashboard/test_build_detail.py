@@ -117,7 +117,7 @@ def test_long_names_leave_room_for_how_a_build_and_its_tasks_are() -> None:
     detail = Detail("1bf633aa45fc")
     detail.take({"type": "build_started", "workspace": f"{long}-shop", "tasks": 3}, 0.0)
     detail.take({**finished(f"{long}-api", "failed", error=None), "node_name": long}, 1.0)
-    assert "-shop: running, 1/3 tasks" in detail.line(80).plain
+    assert "-shop: running, 1/3 tasks" in detail.line(80).plain[:80]
     for width in (40, 60, 80, 120):
         (row,) = detail.panel(width, 2.0, {}).rows
         assert row.line.cell_len <= width
