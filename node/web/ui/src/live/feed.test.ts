@@ -196,6 +196,19 @@ describe("Feed", () => {
     end();
     expect(heard).toEqual(["a-9"]);
     expect(feed.items("ledger").size).toBe(0);
+    expect(socket.sent.at(-1)).toEqual({ type: "subscribe", channels: CHANNELS });
+  });
+
+  it("asks for nothing anew where another listens to what one left", async () => {
+    const socket = await connected();
+    const later: (() => void)[] = [];
+    vi.spyOn(surroundings, "soon").mockImplementation((run) => later.push(run));
+    const end = feed.listen("ledger", () => {});
+    const sent = socket.sent.length;
+    end();
+    feed.listen("ledger", () => {});
+    for (const run of later) run();
+    expect(socket.sent).toHaveLength(sent);
   });
 
   it("hears of one build alone, where it is told to", async () => {

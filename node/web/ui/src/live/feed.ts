@@ -54,6 +54,8 @@ export class Feed {
   private endWatch: () => void = () => {};
   private drawing = false;
   private readonly extra = new Map<Channel, number>();
+  /** The channels that the node was last asked for. */
+  private asked = "";
   private readonly current = new Map<Channel, Map<string, Item>>();
   private readonly changed = new Set<Channel>();
   private shown = new Map<Channel, Items>();
@@ -127,14 +129,15 @@ export class Feed {
       if (event.channel === channel) listener(event);
     };
     this.eventListeners.add(mine);
-    const ahead = this.channels().join();
     this.extra.set(channel, (this.extra.get(channel) ?? 0) + 1);
-    if (this.channels().join() !== ahead) this.ask(null);
+    this.askIfOthers();
     return () => {
       this.eventListeners.delete(mine);
       const left = (this.extra.get(channel) ?? 1) - 1;
       if (left > 0) this.extra.set(channel, left);
       else this.extra.delete(channel);
+      // Not before the next picture: who comes after who left may listen to the same.
+      this.around.soon(() => this.askIfOthers());
     };
   }
 
@@ -181,9 +184,14 @@ export class Feed {
     };
   }
 
+  private askIfOthers(): void {
+    if (this.channels().join() !== this.asked) this.ask(null);
+  }
+
   private ask(cursor: string | null): void {
     if (this.socket?.readyState !== WebSocket.OPEN) return;
     const channels = this.channels();
+    this.asked = channels.join();
     this.socket.send(
       JSON.stringify({
         type: "subscribe",
