@@ -7,7 +7,6 @@ import {
 } from "@/components/package-graph/shape";
 import { LOOKS } from "@/components/package-graph/states";
 import { type Column, Table } from "@/components/table";
-import { useFilter } from "@/components/url-state";
 
 const PART = 50;
 
@@ -23,11 +22,9 @@ export function GraphList({
   found: ReadonlySet<string> | null;
   onSelect: (id: string) => void;
 }) {
-  const [part, setPart] = useFilter("part", "1");
   const byId = useMemo(() => new Map(packages.map((one) => [one.id, one])), [packages]);
   const neededBy = useMemo(() => dependents(packages), [packages]);
   const rows = found === null ? shape.nodes : shape.nodes.filter((node) => found.has(node.id));
-  const shownRows = rows.slice(0, Number(part) * PART || PART);
   const names = (ids: readonly string[]) =>
     ids.length === 0 ? (
       <span className="soft">none</span>
@@ -72,19 +69,11 @@ export function GraphList({
       <Table
         caption="Packages"
         columns={columns}
-        rows={shownRows}
+        rows={rows}
+        step={PART}
         keyOf={(node) => node.id}
         parameter="order"
       />
-      {shownRows.length < rows.length && (
-        <button
-          type="button"
-          className="button"
-          onClick={() => setPart(String((Number(part) || 1) + 1))}
-        >
-          Show {Math.min(PART, rows.length - shownRows.length)} more of {rows.length}
-        </button>
-      )}
     </div>
   );
 }

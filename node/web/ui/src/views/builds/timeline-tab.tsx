@@ -1,4 +1,4 @@
-import { useMemo, useState } from "react";
+import { useMemo } from "react";
 import { query } from "@/api/client";
 import { useNow } from "@/components/age";
 import { Empty } from "@/components/states";
@@ -99,7 +99,6 @@ function Bars({
   chosen: string;
   onChoose: (key: string) => void;
 }) {
-  const [shown, setShown] = useState(PART);
   const columns: Column<Bar>[] = [
     {
       name: "task",
@@ -141,15 +140,11 @@ function Bars({
       <Table
         caption="Parts of each task"
         columns={columns}
-        rows={bars.slice(0, shown)}
+        rows={bars}
+        step={PART}
         keyOf={(bar) => bar.key}
         parameter="bars"
       />
-      {bars.length > shown && (
-        <button type="button" className="button" onClick={() => setShown(shown + PART)}>
-          Show more of {bars.length}
-        </button>
-      )}
     </details>
   );
 }

@@ -6,6 +6,9 @@ import { memoryInUse } from "@/pool/totals";
 import { fullestVolume, ORDERS } from "@/views/nodes/node-list";
 import { NodeAge, NodeBadges, nodePath, roundTrip } from "@/views/nodes/node-words";
 
+/** How many are shown at first, and how many more each time. */
+const PART = 120;
+
 const sort = Object.fromEntries(ORDERS.map((order) => [order.name, order.sort]));
 
 const SHOWN: readonly Column<PoolNode>[] = [
@@ -57,7 +60,7 @@ const COLUMNS = SHOWN.map((column) => {
 export function NodeTable({ nodes }: { nodes: readonly PoolNode[] }) {
   return (
     <div className="node-table">
-      <Table caption="Nodes" columns={COLUMNS} rows={nodes} keyOf={(node) => node.id} />
+      <Table caption="Nodes" columns={COLUMNS} rows={nodes} step={PART} keyOf={(node) => node.id} />
     </div>
   );
 }

@@ -63,3 +63,18 @@ it("keeps what fits the filters of the address, and says of how many", async () 
   await userEvent.selectOptions(screen.getByLabelText("Status"), "suspect");
   expect(screen.getByText("No node fits these filters")).toBeDefined();
 });
+
+it("sorts all nodes before it cuts off those that are too many to show", () => {
+  nodes = Array.from({ length: 130 }, (_, place) =>
+    aPoolNode({
+      id: place.toString(16).padStart(16, "0"),
+      name: `node${place + 1}`,
+      role: place === 129 ? "observer" : "worker",
+    }),
+  );
+  show("/ui/nodes?sort=role");
+  const rows = screen.getAllByRole("row").slice(1);
+  expect(rows).toHaveLength(120);
+  expect(within(rows[0] as HTMLElement).getByRole("link").textContent).toBe("node130");
+  expect(screen.getByRole("button", { name: "Show 10 more of 130" })).toBeDefined();
+});

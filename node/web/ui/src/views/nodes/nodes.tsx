@@ -16,8 +16,8 @@ import "@/views/nodes/nodes.css";
 
 /** More than so many are shown as a table, unless somebody wants cards. */
 const CARDS_UP_TO = 24;
-/** How many are shown at first, and how many more each time. */
-const PART = { cards: 48, table: 120 };
+/** How many cards are shown at first, and how many more each time. */
+const PART = 48;
 const STATUSES = ["", "online", "busy", "suspect", "offline", "drained"] as const;
 
 /** All nodes of the pool: what each has, how busy it is, and how it is reached. */
@@ -40,7 +40,7 @@ export default function Nodes() {
   const found = fitting(nodes, { text, status, role, tag, tool });
   const sorted = inOrder(found, ORDERS, order || "name");
   const asTable = shape === "" ? nodes.length > CARDS_UP_TO : shape === "table";
-  const shown = parts * (asTable ? PART.table : PART.cards);
+  const shown = parts * PART;
   return (
     <>
       <ViewHead title="Nodes">
@@ -93,7 +93,7 @@ export default function Nodes() {
         </Empty>
       )}
       {asTable ? (
-        found.length > 0 && <NodeTable nodes={sorted.slice(0, shown)} />
+        found.length > 0 && <NodeTable nodes={sorted} />
       ) : (
         <ul className="grid nodes">
           {sorted.slice(0, shown).map((node) => (
@@ -101,7 +101,7 @@ export default function Nodes() {
           ))}
         </ul>
       )}
-      {sorted.length > shown && (
+      {!asTable && sorted.length > shown && (
         <button type="button" className="button" onClick={() => setParts(parts + 1)}>
           Show more: {sorted.length - shown} are left
         </button>
