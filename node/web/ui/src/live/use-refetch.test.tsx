@@ -9,7 +9,9 @@ import { useRefetchOnPool } from "@/live/use-refetch";
 const KEY = ["get", "/api/pool/health"];
 let asked: number;
 let hear: (id: string) => void;
-let gap: () => void;
+let tell: (news: { gaps?: number; paused?: boolean }) => void;
+let client: QueryClient;
+let close: () => void;
 
 function Shown() {
   useQuery({ queryKey: KEY, queryFn: () => ++asked });
@@ -20,7 +22,7 @@ function Shown() {
 beforeEach(() => {
   vi.useFakeTimers();
   asked = 0;
-  let state = { gaps: 0 };
+  let state = { gaps: 0, paused: false };
   const woken = new Set<() => void>();
   const feed = {
     subscribe: (listener: () => void) => {
@@ -33,17 +35,19 @@ beforeEach(() => {
       return () => {};
     },
   };
-  gap = () => {
-    state = { gaps: state.gaps + 1 };
+  tell = (news) => {
+    state = { ...state, ...news };
     for (const listener of woken) listener();
   };
-  render(
-    <QueryClientProvider client={new QueryClient()}>
+  client = new QueryClient();
+  const shown = render(
+    <QueryClientProvider client={client}>
       <FeedContext value={feed as unknown as Feed}>
         <Shown />
       </FeedContext>
     </QueryClientProvider>,
   );
+  close = shown.unmount;
 });
 
 afterEach(() => vi.useRealTimers());
@@ -64,7 +68,30 @@ it("asks once for several events, and for none that do not count", async () => {
 
 it("asks after what could not be told", async () => {
   await pass();
-  act(() => gap());
+  act(() => tell({ gaps: 1 }));
   await pass();
   expect(asked).toBe(2);
+});
+
+it("stands still while the page is paused, and asks when it goes on", async () => {
+  await pass();
+  hear("health");
+  act(() => tell({ paused: true }));
+  await pass();
+  expect(asked).toBe(1);
+  hear("health");
+  await pass();
+  expect(asked).toBe(1);
+  act(() => tell({ paused: false }));
+  await pass();
+  expect(asked).toBe(2);
+});
+
+it("knows what became old just before the view was closed", async () => {
+  await pass();
+  hear("health");
+  close();
+  await pass();
+  expect(asked).toBe(1);
+  expect(client.getQueryState(KEY)?.isInvalidated).toBe(true);
 });
