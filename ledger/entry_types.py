@@ -14,6 +14,8 @@ from buildnet.ledger.entry import Entry
 from buildnet.ledger.facts import is_fact
 
 _MAX_SHOWN = 80
+_SETTING = "system.setting"
+_DRAINED = {"yes": "{actor} drained {node}", "no": "{actor} resumed {node}"}
 _FACT = {
     "expects": "version that it changes; 0: there was none",
     "value": "what it is now; null: it is deleted",
@@ -327,9 +329,9 @@ _SERVICES = _types(
     ),
     ("system.note", "{actor} noted: {text}", {"text": "what a person wants on record"}),
     (
-        "system.setting",
-        "{actor} changed the setting {name}",
-        {"name": "of the setting", "old": "value", "new": "value"},
+        _SETTING,
+        "{actor} set {name} of {node} to {new}",
+        {"node": "its name", "name": "of the setting", "old": "value", "new": "value"},
     ),
     (
         "system.upgraded",
@@ -365,8 +367,14 @@ def describe(entry: Entry) -> str:
     values = {name: _shown(data[name]) if name in data else "unknown" for name in known.fields}
     values["actor"] = body.actor.name or body.actor.id
     values["entity"] = _entity(body.entity, data)
+    sentence = known.sentence
+    if known.name == _SETTING:
+        if "node" not in data:  # earlier versions did not tell
+            values["node"] = values["entity"]
+        if values["name"] == "draining":
+            sentence = _DRAINED.get(values["new"], sentence)
     # One pass, so what a value holds is never taken for a place to fill.
-    said = known.sentence.format_map(values)
+    said = sentence.format_map(values)
     return _line(said.removesuffix(": "), 4 * _MAX_SHOWN)  # a reason that nobody gave
 
 
@@ -382,6 +390,8 @@ def _entity(entity: str | None, data: Mapping[str, Any]) -> str:
 def _shown(value: Any) -> str:
     if isinstance(value, bool | type(None)):
         return {True: "yes", False: "no", None: "none"}[value]
+    if isinstance(value, list):
+        value = ", ".join(map(str, value)) or "none"
     return _line(str(value), _MAX_SHOWN)
 
 

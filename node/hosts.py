@@ -55,9 +55,11 @@ class InFlight:
 
 @dataclass(frozen=True, slots=True)
 class TermsChanged:
-    """Terms of this host were said, for the ledger: an entry for each that is another one now."""
+    """Terms of this host were said, for the ledger: an entry for each that is another one now.
+    ``node``: what people call its node; None: it is in no cluster now."""
 
     actor: Actor
+    node: str | None
     before: Terms
     after: Terms
     request: bytes = field(default_factory=lambda: os.urandom(16))
@@ -65,14 +67,19 @@ class TermsChanged:
     async def drafts(self, ledger: OpenLedger) -> Sequence[EntryDraft]:
         """Return what to write."""
         before, after = self.before.model_dump(mode="json"), self.after.model_dump(mode="json")
-        entity = f"node:{node_id_of(ledger.key)}"
+        node_id = node_id_of(ledger.key)
         return [
             EntryDraft(
                 "system.setting",
                 self.actor,
-                entity=entity,
+                entity=f"node:{node_id}",
                 request=self.request + bytes([number]),
-                data={"name": name, "old": before[name], "new": after[name]},
+                data={
+                    "node": self.node or node_id,
+                    "name": name,
+                    "old": before[name],
+                    "new": after[name],
+                },
             )
             for number, name in enumerate(after)
             if before[name] != after[name]
@@ -204,4 +211,6 @@ class Hosts:
     def _take(self, change: Terms, actor: Actor) -> None:
         before = self._in_force.say(change)
         if self._in_force.terms != before:
-            self._record(TermsChanged(actor, before, self._in_force.terms))
+            local = None if self._cluster is None else self._cluster.local
+            name = None if local is None else name_of(local.members, local.key)
+            self._record(TermsChanged(actor, name, before, self._in_force.terms))

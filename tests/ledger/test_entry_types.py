@@ -86,6 +86,17 @@ def test_people_read_what_happened() -> None:
     assert said("future.thing", {"a": 1}) == 'future.thing build:7 {"a":1}'
 
 
+def test_a_setting_is_told_with_the_node_and_what_it_is_now() -> None:
+    def changed(name: str, new: Any, **more: Any) -> str:
+        return said("system.setting", {"name": name, "old": None, "new": new, **more}, "node:7f")
+
+    assert changed("draining", True, node="cara") == "Ann drained cara"
+    assert changed("draining", False, node="cara") == "Ann resumed cara"
+    assert changed("max_cores", 4, node="cara") == "Ann set max_cores of cara to 4"
+    assert changed("tags", ["a", "b"], node="cara") == "Ann set tags of cara to a, b"
+    assert changed("draining", True) == "Ann drained node:7f"  # of an earlier version
+
+
 def test_what_data_holds_is_text_only() -> None:
     assert said("build.failed", {"error": "{actor}"}) == "build:7 failed: {actor}"
     assert said("build.failed", {"error": "\x1b[2Jgone"}) == "build:7 failed: �[2Jgone"

@@ -81,6 +81,7 @@ def test_an_owner_says_what_he_likes_within_node_yaml(node: Callable[..., Node])
         ("max_commands", 1),
     ]
     assert drafts[0].actor.id == "ann"
+    assert drafts[0].data["node"] == "builder"
     with pytest.raises(TermsError):
         asyncio.run(here.hosts.say(None, Terms(max_commands=3), "ann"))
     asyncio.run(here.hosts.say(None, Terms(draining=True), "ann"))
