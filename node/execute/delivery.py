@@ -134,6 +134,12 @@ class _Delivery:
                 else:
                     self._place_leaf(path, target, status, entry)
         except OSError as error:
+            if not os.path.isdir(self._root):
+                raise DeliveryError(
+                    f"output {path} can't be put into the workspace: {self._root} is gone",
+                    cause="its directory was removed or moved while it was built",
+                    hint="bring the directory back, or go to where it is now, and build again",
+                ) from error
             raise DeliveryError(
                 f"output {path} can't be put into the workspace",
                 cause=str(error),

@@ -386,3 +386,13 @@ def test_nothing_is_removed_through_a_link(workspace: Workspace, tmp_path: Path)
         assert report.files_removed == 0
         assert (target / "1.txt").exists()
         (workspace.root / "a/out").unlink()
+
+
+def test_a_workspace_that_is_gone_is_told_as_that(workspace: Workspace) -> None:
+    tree = workspace.tree({"dist/x": "x"})
+    workspace.root.rmdir()
+    with pytest.raises(DeliveryError, match=f"{workspace.root} is gone") as caught:
+        workspace.deliver(tree, "dist")
+    assert "while it was built" in (caught.value.cause or "")
+    assert "build again" in (caught.value.hint or "")
+    assert not workspace.root.exists()
