@@ -25,7 +25,9 @@ export function buildOf(entry: Entry): string | undefined {
  * The words of the ledger as the rest of the page says them, with the node's name where they say
  * "The node" of the one that tells it.
  */
-export function entryWords({ text: told, actor }: Entry, names: Names): string {
+export function entryWords(entry: Entry, names: Names): string {
+  const { text: told, actor } = entry;
+  if (entry.type === "system.setting") return settingWords(entry, names);
   const text = told
     .replace(ADMITTED, "")
     .replace(BY_INVITATION, "")
@@ -40,6 +42,16 @@ export function entryWords({ text: told, actor }: Entry, names: Names): string {
   const name = actor.name || names.node(actor.id);
   if (actor.kind !== "node" || !name || text.includes(name)) return text;
   return text.replace(/^The node\b/, name);
+}
+
+/** The ledger's words name the setting alone: whose it is, and what it is now, stands beside them. */
+function settingWords({ text, actor, entity, data }: Entry, names: Names): string {
+  const id = /^node:(\w+)$/.exec(entity)?.[1];
+  if (id === undefined) return text;
+  const node = names.node(id) ?? id;
+  const { name, new: now } = (data ?? {}) as { name?: string; new?: unknown };
+  if (name !== "draining") return `${text} of ${node}`;
+  return `${actor.name || actor.id} ${now === true ? "drained" : "resumed"} ${node}`;
 }
 
 /** The workspaces of builds, as entries tell that they started. */

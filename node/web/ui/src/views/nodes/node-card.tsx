@@ -3,7 +3,7 @@ import { Link } from "wouter";
 import { Badge } from "@/components/badge";
 import { Meter } from "@/components/meter";
 import type { PoolNode } from "@/live/pool-nodes";
-import { memoryInUse } from "@/pool/totals";
+import { isThere, memoryInUse } from "@/pool/totals";
 import { fullestVolume, programs } from "@/views/nodes/node-list";
 import {
   cpuWords,
@@ -38,6 +38,7 @@ export const NodeCard = memo(function NodeCard({ node }: { node: PoolNode }) {
         <NodeBadges node={node} />
       </header>
       <div className="stack tight">
+        {!isThere(node) && <p className="small soft">As it last told:</p>}
         <Meter
           label="CPU"
           used={node.utilization?.cpu_percent}
@@ -74,7 +75,7 @@ export const NodeCard = memo(function NodeCard({ node }: { node: PoolNode }) {
         </dd>
       </dl>
       {node.lends_nothing && (
-        <p className="small soft">Runs nothing of others: {node.lends_nothing}</p>
+        <p className="small soft">Takes nothing new of others: {node.lends_nothing}</p>
       )}
       <p className="row tight">
         {node.tags.map((tag) => (

@@ -3,7 +3,7 @@ import { Age } from "@/components/age";
 import { Badge, StatusBadge } from "@/components/badge";
 import { bytes, count, latency, percent } from "@/format/format";
 import type { PoolNode } from "@/live/pool-nodes";
-import { memoryInUse } from "@/pool/totals";
+import { isThere, memoryInUse } from "@/pool/totals";
 import { fullestVolume } from "@/views/nodes/node-list";
 
 /** An idle node tells each 30 s: what is older than twice that is stale. */
@@ -54,7 +54,7 @@ export function cpuWords(node: PoolNode): string {
   const share = node.utilization?.cpu_percent;
   const cores = node.resources?.cpu.cores;
   const used = share == null ? "unknown" : `${Math.round(share)} %`;
-  if (cores === undefined) return used;
+  if (cores === undefined || !isThere(node)) return used;
   return `${used}, ${node.cores_in_use} of ${count(cores)} cores build`;
 }
 

@@ -73,6 +73,19 @@ describe("what happened lately", () => {
     );
   });
 
+  it("tells whose setting was changed, and what was done by it", () => {
+    const setting = (name: string, now: unknown) =>
+      ofEntry({
+        ...entry("system.setting", `ann changed the setting ${name}`),
+        actor: { id: "ann", name: "ann", kind: "user" } as Schema["EntryActor"],
+        entity: "node:90f7e41bb2c34fd0",
+        data: { name, old: null, new: now },
+      })?.words;
+    expect(setting("draining", true)).toBe("ann drained berta");
+    expect(setting("draining", false)).toBe("ann resumed berta");
+    expect(setting("tags", ["gpu"])).toBe("ann changed the setting tags of berta");
+  });
+
   it("tells that a node is gone or back, not that it works", () => {
     const anna = { name: "anna", status: "online", coordinator: false };
     expect(ofNodeEvent(news({ status: "offline" }), anna)).toMatchObject({
