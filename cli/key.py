@@ -13,6 +13,7 @@ import typer
 from buildnet.cli.client import Client, path_part
 from buildnet.cli.credential import KeyFileError
 from buildnet.cli.invitations import MemberRights
+from buildnet.cli.members import confirm
 from buildnet.cli.output import Listing, escaped, note, print_fields, show
 from buildnet.cli.run import settings
 from buildnet.cli.start import ensure_node
@@ -33,6 +34,7 @@ Out = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Write the key there (mode 0600) instead of printing it."),
 ]
+_Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 _NEW = "new"
 _PUBLIC_KEY_BYTES = 32
 _SSH = re.compile(r"ssh-ed25519 ([A-Za-z0-9+/=]+)( .*)?")
@@ -128,8 +130,10 @@ def show_key(key: Named) -> None:
 def revoke(
     key: Named,
     reason: Annotated[str, typer.Option(metavar="TEXT", help="Why, for the ledger.")] = "",
+    yes: _Yes = False,
 ) -> None:
     """Let a key count no more, for ever, and those that were made with it."""
+    confirm(f"revoke the key {key} for ever?", yes)
     path = f"/api/keys/{path_part(key)}/revoke"
     data = Client.of(settings()).post(path, {"reason": reason, "actor": user_name()})
     show(
@@ -141,9 +145,10 @@ def revoke(
 
 
 @app.command()
-def rotate(key: Named, out: Out = None) -> None:
+def rotate(key: Named, out: Out = None, yes: _Yes = False) -> None:
     """Make a key anew under its id and print it; the one from before counts no more."""
     _require_new(out)
+    confirm(f"make the key {key} anew? the one from before counts no more", yes)
     path = f"/api/keys/{path_part(key)}/rotate"
     _show_made(Client.of(settings()).post(path, {"actor": user_name()}), out, None)
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+import typer
 from typer.models import TyperInfo
 
 from buildnet.cli import members
 from buildnet.cli.commands import app, invoke
+from buildnet.cli.reference import commands
 from buildnet.mesh.errors import UsageError
 
 
@@ -33,6 +37,14 @@ def _needs_verb(group: TyperInfo) -> bool:
             "key rotate ci --out /nowhere/ci.key",
             "/nowhere/ci.key can't be written",
             "name a file in a directory that is there, and yours",
+        ),
+        *(
+            (
+                f"key {verb} ci",
+                "this can't be undone and needs --yes without a terminal",
+                "add --yes",
+            )
+            for verb in ("revoke", "rotate")
         ),
         (
             "build --attach b1 --detach core",
@@ -116,3 +128,19 @@ def test_a_group_without_a_verb_is_a_mistake_that_shows_the_verbs(
 ) -> None:
     assert invoke(group.split()) == 2
     assert "Commands:" in capsys.readouterr().out
+
+
+_FINAL = re.compile(r" (delete|remove|revoke|rotate|rotate-key|clear|leave|prune|restore|kick)$")
+
+
+def test_what_cannot_be_undone_is_asked_about_first() -> None:
+    final = [
+        (name, command)
+        for name, command in commands(typer.main.get_command(app))
+        if _FINAL.search(name)
+    ]
+    assert len(final) > 10
+    without = [
+        name for name, command in final if not any("--yes" in each.opts for each in command.params)
+    ]
+    assert not without

@@ -86,7 +86,7 @@ def test_a_key_made_on_one_node_builds_on_another_and_is_revoked_on_a_third(
         while "begun" not in seen:
             seen += events.readline().decode()
         began = time.monotonic()
-        data(three, "key", "revoke", "agent", "--reason", "it leaked")
+        data(three, "key", "revoke", "agent", "--reason", "it leaked", "--yes")
         rest = events.read().decode()
         took_s = time.monotonic() - began
     finally:
@@ -150,7 +150,7 @@ def test_who_is_no_admin_makes_and_revokes_none(pool: Cluster) -> None:
     assert data(two, "key", "create", "mine", code=4)["error"]["code"] == "NOT_ADMIN"
     make(one, "other")
     until(lambda: two.get("/api/keys")["keys"])
-    assert data(two, "key", "revoke", "other", code=4)["error"]["code"] == "NOT_ADMIN"
+    assert data(two, "key", "revoke", "other", "--yes", code=4)["error"]["code"] == "NOT_ADMIN"
     assert data(one, "key", "create", "other", code=2)["error"]["code"] == "KEY_EXISTS"
 
 
@@ -168,7 +168,7 @@ def test_a_key_made_anew_takes_the_place_of_the_one_before(pool: Cluster) -> Non
     one, two, three = pool.members
     before = make(one, "rotated")
     until(lambda: any(each["name"] == "rotated" for each in three.get("/api/keys")["keys"]))
-    after = data(three, "key", "rotate", "rotated")
+    after = data(three, "key", "rotate", "rotated", "--yes")
     assert after["id"] == before["id"]
     until(partial(_is_refused, two, before["key"]))
     assert Ask(two, after["key"])("GET", "/api/pool")[0] == 200
@@ -228,7 +228,7 @@ def test_the_command_line_asks_with_a_bound_key(pool: Cluster, tmp_path: Path) -
 def test_what_was_revoked_stays_so_when_the_node_starts_anew(pool: Cluster) -> None:
     one, two, _ = pool.members
     made = make(one, "past")
-    data(one, "key", "revoke", "past")
+    data(one, "key", "revoke", "past", "--yes")
     until(partial(_is_refused, two, made["key"]))
     (file,) = two.home.directory.glob("keys-*.cbor")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600

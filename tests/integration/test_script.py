@@ -97,7 +97,7 @@ def test_a_script_watches_and_tells_what_it_builds(node: Node, shop: Path, tmp_p
         (shop / "p/in").write_text("changed")
         said = [watching.stdout.readline() for _ in range(2)]
         assert said == ["changed: p/in\n", "succeeded\n"]
-        assert node("key", "revoke", "watcher").code == 0
+        assert node("key", "revoke", "watcher", "--yes").code == 0
         _, error = watching.communicate(timeout=TIMEOUT_S)
     finally:
         watching.kill()
@@ -114,7 +114,7 @@ def test_events_end_when_the_key_is_revoked(node: Node, tmp_path: Path) -> None:
     pool = Pool(node.address, key=key(node, tmp_path / "left.key"))
     events = pool.events("nodes", "builds")
     assert next(events)["type"] == "snapshot"
-    assert node("key", "revoke", "left").code == 0
+    assert node("key", "revoke", "left", "--yes").code == 0
     with pytest.raises(EventsEndedError) as error:
         list(events)
     assert error.value.exit_code == 4
