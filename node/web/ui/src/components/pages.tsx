@@ -24,12 +24,12 @@ export function usePages<P extends Part>(
   });
   return {
     parts: found.data?.pages,
-    problem: found.error,
+    /** How it went: for `NotAnswered`. */
+    asked: found,
     isFetching: found.isFetching,
     /** Whether the node has more than was fetched. */
     hasMore: found.hasNextPage,
     more: () => void found.fetchNextPage(),
-    again: () => void found.refetch(),
   };
 }
 

@@ -6,7 +6,7 @@ import { Age } from "@/components/age";
 import { StatusBadge } from "@/components/badge";
 import { ConfirmByName } from "@/components/dialog";
 import { Choice, FilterBar, SearchBox } from "@/components/filters";
-import { ProblemView } from "@/components/problem-view";
+import { NotAnswered } from "@/components/kept";
 import { Empty, Loading } from "@/components/states";
 import { type Column, Table } from "@/components/table";
 import { useFilter } from "@/components/url-state";
@@ -35,8 +35,8 @@ export function Keys() {
   const mayChange = useMay("manage-access");
   const client = useQueryClient();
   const found = query.useQuery("get", "/api/keys");
-  if (found.error) return <ProblemView problem={found.error} command="buildnet key list" />;
-  if (found.data === undefined) return <Loading what="the keys" />;
+  const problem = <NotAnswered asked={found} command="buildnet key list" />;
+  if (found.data === undefined) return found.error ? problem : <Loading what="the keys" />;
   const all = found.data.keys;
   const rows = all.filter(
     (key) =>
@@ -47,6 +47,7 @@ export function Keys() {
   const acts = mayChange ? { revoke: setRevoking, rotate: setRotating } : null;
   return (
     <section aria-label="Keys">
+      {problem}
       <FilterBar shown={rows.length} total={all.length} noun="keys">
         <SearchBox label="Name or id" value={text} onChange={setText} />
         <Choice label="Status" value={status} options={STATUSES} onChange={setStatus} />

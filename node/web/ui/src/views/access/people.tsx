@@ -5,7 +5,7 @@ import { useMay } from "@/api/session";
 import { Badge } from "@/components/badge";
 import { ConfirmByName } from "@/components/dialog";
 import { FilterBar, SearchBox } from "@/components/filters";
-import { ProblemView } from "@/components/problem-view";
+import { NotAnswered } from "@/components/kept";
 import { Loading } from "@/components/states";
 import { type Column, Table } from "@/components/table";
 import { useFilter } from "@/components/url-state";
@@ -26,9 +26,11 @@ export function People() {
   const client = useQueryClient();
   const members = query.useQuery("get", "/api/node/members");
   const accounts = query.useQuery("get", "/api/accounts");
-  const problem = members.error ?? accounts.error;
-  if (problem) return <ProblemView problem={problem} command="buildnet rights list" />;
-  if (!members.data || !accounts.data) return <Loading what="who may do what" />;
+  const failed = accounts.error ? accounts : members;
+  const problem = <NotAnswered asked={failed} command="buildnet rights list" />;
+  if (!members.data || !accounts.data) {
+    return failed.error ? problem : <Loading what="who may do what" />;
+  }
   const all: Holder[] = [
     ...members.data.members.map((one) => ({
       kind: "node" as const,
@@ -52,6 +54,7 @@ export function People() {
   const close = () => setShown(null);
   return (
     <section aria-label="People and rights">
+      {problem}
       <FilterBar shown={rows.length} total={all.length} noun="nodes and accounts">
         <SearchBox label="Name" value={text} onChange={setText} />
         {mayChange && (

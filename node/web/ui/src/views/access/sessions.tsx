@@ -7,7 +7,7 @@ import { Age } from "@/components/age";
 import { Badge } from "@/components/badge";
 import { ConfirmByName } from "@/components/dialog";
 import { Choice, FilterBar, SearchBox } from "@/components/filters";
-import { ProblemView } from "@/components/problem-view";
+import { NotAnswered } from "@/components/kept";
 import { Empty, Loading } from "@/components/states";
 import { type Column, Table } from "@/components/table";
 import { useFilter } from "@/components/url-state";
@@ -32,8 +32,8 @@ export function Sessions() {
   const own = useSession().data?.id;
   const client = useQueryClient();
   const found = query.useQuery("get", "/api/sessions", {}, { refetchInterval: LOOKS_AGAIN_MS });
-  if (found.error) return <ProblemView problem={found.error} command="buildnet session list" />;
-  if (found.data === undefined) return <Loading what="who is there" />;
+  const problem = <NotAnswered asked={found} command="buildnet session list" />;
+  if (found.data === undefined) return found.error ? problem : <Loading what="who is there" />;
   const all = found.data.sessions;
   const rows = all.filter(
     (one) =>
@@ -44,6 +44,7 @@ export function Sessions() {
   );
   return (
     <section aria-label="Sessions">
+      {problem}
       <FilterBar shown={rows.length} total={all.length} noun="sessions">
         <SearchBox label="Name, node or address" value={text} onChange={setText} />
         <Choice label="Comes by" value={way} options={WAYS} onChange={setWay} />

@@ -3,8 +3,8 @@ import { api, query, type Schema } from "@/api/client";
 import { useMay } from "@/api/session";
 import { CopyButton } from "@/components/command";
 import { FilterBar, SearchBox } from "@/components/filters";
+import { NotAnswered } from "@/components/kept";
 import { save } from "@/components/package-graph/export";
-import { ProblemView } from "@/components/problem-view";
 import { Empty, Loading } from "@/components/states";
 import { useToasts } from "@/components/toasts";
 import { useFilter } from "@/components/url-state";
@@ -28,22 +28,26 @@ export default function ArtifactsTab({ build }: { build: ShownBuild }) {
       },
     },
   });
-  if (found.error !== null) {
-    return <ProblemView problem={found.error} command={`buildnet history ${build.id} --json`} />;
+  const problem = <NotAnswered asked={found} command={`buildnet history ${build.id} --json`} />;
+  if (found.data === undefined) {
+    return found.error ? problem : <Loading what="what was made" />;
   }
-  if (found.data === undefined) return <Loading what="what was made" />;
   const wanted = text.trim().toLowerCase();
   const all = found.data.tasks as Made[];
   const tasks = all.filter((one) => one.name.toLowerCase().includes(wanted));
   if (all.length === 0) {
     return (
-      <Empty title="No files">
-        <p className="soft">Tasks that succeeded with a result of their own are listed here.</p>
-      </Empty>
+      <>
+        {problem}
+        <Empty title="No files">
+          <p className="soft">Tasks that succeeded with a result of their own are listed here.</p>
+        </Empty>
+      </>
     );
   }
   return (
     <section className="stack tight" aria-label="Artifacts">
+      {problem}
       <FilterBar
         noun="tasks"
         shown={tasks.length}

@@ -7,7 +7,7 @@ import { useMay } from "@/api/session";
 import { Age } from "@/components/age";
 import { StatusBadge } from "@/components/badge";
 import { Choice, FilterBar, SearchBox } from "@/components/filters";
-import { ProblemView } from "@/components/problem-view";
+import { NotAnswered } from "@/components/kept";
 import { Empty, Loading } from "@/components/states";
 import { type Column, Table } from "@/components/table";
 import { useFilter, useTypedFilter } from "@/components/url-state";
@@ -80,15 +80,6 @@ function History() {
   useRefreshWhenOneEnds();
   const page = (found.data?.builds ?? []) as Recorded[];
   const names = useKnown(page);
-  if (found.error !== null) {
-    return (
-      <ProblemView
-        problem={found.error}
-        command="buildnet history"
-        onRetry={() => found.refetch()}
-      />
-    );
-  }
   const counts = found.data?.counts ?? {};
   const total = STATUSES.reduce((sum, one) => sum + (counts[one] ?? 0), 0);
   const isFiltered = [status, workspace, actor, text].some((one) => one !== "");
@@ -131,8 +122,9 @@ function History() {
           onChange={setActor}
         />
       </FilterBar>
+      <NotAnswered asked={found} command="buildnet history" />
       {found.data === undefined ? (
-        <Loading what="the record of builds" />
+        found.error === null && <Loading what="the record of builds" />
       ) : builds.length === 0 ? (
         <Empty title={isFiltered ? "No build fits these filters" : "No build has ended yet"}>
           <p className="soft">Builds that are asked of this node are recorded here.</p>

@@ -5,8 +5,8 @@ import { useMay } from "@/api/session";
 import { Age } from "@/components/age";
 import { Badge } from "@/components/badge";
 import { FilterBar, SearchBox } from "@/components/filters";
+import { NotAnswered } from "@/components/kept";
 import { MoreButton, usePages } from "@/components/pages";
-import { ProblemView } from "@/components/problem-view";
 import { Empty, Loading } from "@/components/states";
 import { type Column, Table } from "@/components/table";
 import { useFilter, useTypedFilter } from "@/components/url-state";
@@ -32,7 +32,7 @@ export default function Cache() {
         {mayChange && stats.data && <CacheActions stats={stats.data} onChanged={changed} />}
       </ViewHead>
       <div className="stack">
-        {stats.error && <ProblemView problem={stats.error} command="buildnet cache stats" />}
+        <NotAnswered asked={stats} command="buildnet cache stats" />
         {stats.data && <CacheStats stats={stats.data} measuredAt={stats.dataUpdatedAt} />}
         <Results mayChange={mayChange} onChanged={changed} />
       </div>
@@ -54,10 +54,9 @@ function Results({ mayChange, onChanged }: { mayChange: boolean; onChanged: () =
       <FilterBar shown={rows.length} total={list.hasMore ? null : rows.length} noun="results">
         <SearchBox label="Package or task" value={label} onChange={setLabel} />
       </FilterBar>
-      {list.problem ? (
-        <ProblemView problem={list.problem} command="buildnet cache list" onRetry={list.again} />
-      ) : list.parts === undefined ? (
-        <Loading what="the stored results" lines={6} />
+      <NotAnswered asked={list.asked} command="buildnet cache list" />
+      {list.parts === undefined ? (
+        list.asked.error === null && <Loading what="the stored results" lines={6} />
       ) : rows.length === 0 ? (
         <Empty title={wanted ? "No result's label contains that" : "Nothing is stored yet"}>
           {!wanted && (

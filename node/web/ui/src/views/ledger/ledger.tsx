@@ -2,8 +2,8 @@ import { Download, StickyNote } from "lucide-react";
 import { useDeferredValue, useMemo, useState } from "react";
 import { useSearchParams } from "wouter";
 import { useMay } from "@/api/session";
+import { NotAnswered } from "@/components/kept";
 import { MoreButton } from "@/components/pages";
-import { ProblemView } from "@/components/problem-view";
 import { Empty, Loading } from "@/components/states";
 import { Tabs, useTab } from "@/components/tabs";
 import { dateTime, plural } from "@/format/format";
@@ -61,7 +61,7 @@ function LiveTimeline() {
   const address = useDeferredValue(parameters.toString());
   const filter = useMemo(() => readFilter(new URLSearchParams(address)), [address]);
   const names = useNodeNames();
-  const { entries, list, problem, waiting, show, lookedTo, pruned } = useEntries(filter);
+  const { entries, list, waiting, show, lookedTo, pruned } = useEntries(filter);
   return (
     <>
       <LedgerFilters shown={entries?.length ?? 0} hasMore={list.hasMore} names={names} />
@@ -72,14 +72,9 @@ function LiveTimeline() {
           </button>
         </div>
       )}
-      {problem ? (
-        <ProblemView
-          problem={problem}
-          command={`buildnet ledger list${commandOptions(filter)}`}
-          onRetry={list.again}
-        />
-      ) : entries === undefined ? (
-        <Loading what="the ledger" lines={8} />
+      <NotAnswered asked={list.asked} command={`buildnet ledger list${commandOptions(filter)}`} />
+      {entries === undefined ? (
+        list.asked.error === null && <Loading what="the ledger" lines={8} />
       ) : entries.length === 0 ? (
         <Empty title={lookedTo === null ? "No entry fits" : "No entry fits so far"}>
           {lookedTo !== null && <p>Looked through everything since {dateTime(lookedTo)}.</p>}

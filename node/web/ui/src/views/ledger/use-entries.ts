@@ -70,7 +70,6 @@ export function useEntries(filter: LedgerFilter) {
   return {
     entries: first && newest && listed ? (merged(first, newest, listed) ?? listed) : listed,
     list: pages,
-    problem: pages.problem,
     /** New ones that were not asked for; whether they fit is not known yet. */
     waiting,
     show,

@@ -3,8 +3,8 @@ import { api, type Schema } from "@/api/client";
 import { useMay } from "@/api/session";
 import { Age } from "@/components/age";
 import { Choice } from "@/components/filters";
+import { NotAnswered } from "@/components/kept";
 import { MoreButton, usePages } from "@/components/pages";
-import { ProblemView } from "@/components/problem-view";
 import { Loading } from "@/components/states";
 import { useFilter } from "@/components/url-state";
 import { quoted } from "@/format/shell";
@@ -56,18 +56,18 @@ function Entries({ node, kind }: { node: PoolNode; kind: string }) {
   });
   const entries = (list.parts ?? []).flatMap((part) => part.entries);
   const names = useEntryNames(entries);
-  if (list.problem) {
-    return (
-      <ProblemView
-        problem={list.problem}
-        command={`buildnet ledger list --origin ${quoted(node.name)}`}
-        onRetry={list.again}
-      />
-    );
+  const problem = (
+    <NotAnswered
+      asked={list.asked}
+      command={`buildnet ledger list --origin ${quoted(node.name)}`}
+    />
+  );
+  if (list.parts === undefined) {
+    return list.asked.error ? problem : <Loading what="its history" lines={4} />;
   }
-  if (list.parts === undefined) return <Loading what="its history" lines={4} />;
   return (
     <>
+      {problem}
       {entries.length === 0 && <p className="soft">The ledger has nothing of it.</p>}
       <ol className="history">
         {entries.map((entry) => (

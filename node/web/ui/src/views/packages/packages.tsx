@@ -2,9 +2,9 @@ import { useMemo } from "react";
 import { query, type Schema } from "@/api/client";
 import { Command } from "@/components/command";
 import { Choice } from "@/components/filters";
+import { NotAnswered } from "@/components/kept";
 import { PackageGraph } from "@/components/package-graph/package-graph";
 import type { GraphPackage } from "@/components/package-graph/shape";
-import { ProblemView } from "@/components/problem-view";
 import { Empty, Loading } from "@/components/states";
 import { useFilter } from "@/components/url-state";
 import { plural } from "@/format/format";
@@ -46,10 +46,9 @@ export default function Packages() {
           </>
         )}
       </ViewHead>
-      {known.error !== null ? (
-        <ProblemView problem={known.error} command="buildnet build" />
-      ) : known.data === undefined ? (
-        <Loading what="the workspaces of this node" />
+      <NotAnswered asked={known} command="buildnet build" />
+      {known.data === undefined ? (
+        known.error === null && <Loading what="the workspaces of this node" />
       ) : chosen === undefined ? (
         <Empty title="No workspace of this node's host is known yet">
           <p>Build one there once, or name it in access.workspaces of node.yaml.</p>
@@ -82,15 +81,16 @@ function Workspace({ root, isTable }: { root: string; isTable: boolean }) {
       })),
     [workspace],
   );
-  if (found.error !== null) {
-    return <ProblemView problem={found.error} onRetry={() => found.refetch()} />;
+  const problem = <NotAnswered asked={found} />;
+  if (workspace === undefined) {
+    return found.error ? problem : <Loading what="the workspace" lines={6} />;
   }
-  if (workspace === undefined) return <Loading what="the workspace" lines={6} />;
   const detail = (name: string, close: () => void) => (
     <PackageDetail workspace={workspace} name={name} onClose={close} />
   );
   return (
     <div className="stack tight packages">
+      {problem}
       <p className="soft">
         {plural(packages.length, "package")},{" "}
         {workspace.file === null ? "as they were found" : `described in ${workspace.file}`}

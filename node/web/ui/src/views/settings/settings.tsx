@@ -2,7 +2,7 @@ import { useQueryClient } from "@tanstack/react-query";
 import { query, type Schema } from "@/api/client";
 import { Badge } from "@/components/badge";
 import { Choice, FilterBar, SearchBox } from "@/components/filters";
-import { ProblemView } from "@/components/problem-view";
+import { NotAnswered } from "@/components/kept";
 import { Empty, Loading } from "@/components/states";
 import { useFilter } from "@/components/url-state";
 import { ViewHead } from "@/layout/frame";
@@ -24,9 +24,10 @@ export default function Settings() {
   const [origin, setOrigin] = useFilter("from");
   const client = useQueryClient();
   const found = query.useQuery("get", "/api/node/config");
-  if (found.error)
-    return <ProblemView problem={found.error} command="buildnet node config show --origin" />;
-  if (found.data === undefined) return <Loading what="the settings" lines={8} />;
+  const unanswered = <NotAnswered asked={found} command="buildnet node config show --origin" />;
+  if (found.data === undefined) {
+    return found.error ? unanswered : <Loading what="the settings" lines={8} />;
+  }
   const { settings, warnings, problem, file } = found.data;
   const rows = settings.filter(
     (one) => comesFrom(one, origin) && one.key.includes(text.trim().toLowerCase()),
@@ -38,6 +39,7 @@ export default function Settings() {
         <code className="soft small">{file}</code>
       </ViewHead>
       <div className="stack">
+        {unanswered}
         {problem && <div className="notice bad">{problem}</div>}
         {warnings.map((warning) => (
           <div key={warning} className="notice warn">
