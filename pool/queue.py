@@ -205,7 +205,8 @@ class Queue:
         among: Callable[[Demand], bool] | None = None,
     ) -> list[tuple[Demand, Orders]]:
         """Return what has to be said to whose builds so that one comes at a place (from 1) of the
-        queue, or ``among`` some of the builds in it: those before it keep theirs."""
+        queue, or ``among`` some of the builds in it: those before it keep theirs, those behind it
+        that were placed before go on by as much, for two with one place would stand as they came."""
         order = [
             entry.demand for entry in self._ranked(now) if among is None or among(entry.demand)
         ]
@@ -215,7 +216,8 @@ class Queue:
         last = order.index(moved) + 1
         return [
             (demand, replace(demand.orders, place=number, ahead=among is None))
-            for number, demand in enumerate(order[:last], 1)
+            for number, demand in enumerate(order, 1)
+            if number <= last or (demand.orders.place and (demand.orders.ahead or among))
         ]
 
     def find(self, prefix: str) -> list[Demand]:

@@ -298,6 +298,31 @@ def test_builds_are_moved() -> None:
     assert move(pool, "a", 99)[-1] == "a"
 
 
+def test_the_last_who_moves_one_to_the_front_has_it_there_and_the_moves_before_hold() -> None:
+    pool = Pool(1)
+    for build in ("running", "a", "b", "c"):
+        pool.wants(build, 1)
+    assert move(pool, "a", 1)[0] == "a"
+    assert move(pool, "b", 1)[:2] == ["b", "a"]
+    assert move(pool, "c", 1)[:3] == ["c", "b", "a"]
+    assert move(pool, "a", 2)[:3] == ["c", "a", "b"]
+
+
+def test_an_own_build_comes_ahead_of_one_that_was_placed_among_all() -> None:
+    pool = Pool(1)
+    pool.wants("other", 1)
+    for build in ("x1", "x2", "x3"):
+        pool.wants(build, 1, actor="x")
+    move(pool, "x1", 1)
+    drivers = {name.encode().ljust(32) for name in ("x1", "x2", "x3")}
+    for demand, orders in pool.queue.placed(
+        "x3", 1, pool.now, lambda demand: demand.driver in drivers
+    ):
+        pool.queue.demanded(replace(demand, orders=orders), pool.now)
+    order = [each.demand.build for each in pool.queue.view(pool.now)]
+    assert [build for build in order if build != "other"] == ["x3", "x1", "x2"]
+
+
 def test_who_moves_his_own_builds_moves_those_alone() -> None:
     pool = Pool(2)
     pool.wants("other", 1)
