@@ -143,6 +143,38 @@ def test_what_is_refused_moves_back_and_says_why(
     expect(alert).to_be_hidden()
 
 
+def test_two_people_move_at_once_and_both_see_what_came_of_it(
+    page: Page, owner: Visit, node: Node
+) -> None:
+    """While one has a build in the air another moves one: nothing is lost, and no row stands where
+    its number does not."""
+    other = owner.open_tab()
+    sent: list[str] = []
+    page.on("request", lambda one: sent.append(one.url) if one.method == "POST" else None)
+    other.goto("/ui/queue")
+    expect(names(other)).to_have_text(NAMES)
+    pick(page, "tools", 4)
+    page.keyboard.press("ArrowUp")
+    expect(page.get_by_text("The build of tools would be number 3.")).to_be_attached()
+    other.get_by_role("button", name="Move the build of docs to the front").click()
+    require_order(other, node, "docs", "shop", "site", "tools")
+    page.keyboard.press("Escape")
+    for each in (page, other):
+        require_order(each, node, "docs", "shop", "site", "tools")
+    assert not [url for url in sent if "/api/queue" in url]
+    pick(page, "tools", 4)
+    for place in (3, 2, 1):
+        page.keyboard.press("ArrowUp")
+        expect(page.get_by_text(f"The build of tools would be number {place}.")).to_be_attached()
+    with page.expect_response("**/move"), other.expect_response("**/move"):
+        other.get_by_role("button", name="Move the build of site to the front").click()
+        page.keyboard.press("Space")
+    came = listed(node)
+    assert sorted(came[:2]) == ["site", "tools"]
+    for each in (page, other):
+        require_order(each, node, *came)
+
+
 @pytest.mark.thorough
 def test_builds_of_others_are_not_offered_to_be_changed(builder: Visit, waiting: list[str]) -> None:
     builder.page.goto("/ui/queue")

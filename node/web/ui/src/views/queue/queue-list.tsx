@@ -3,7 +3,7 @@ import { isSortable } from "@dnd-kit/react/sortable";
 import { useState } from "react";
 import { useSession } from "@/api/session";
 import { Dragging, type Spoken } from "@/components/dragging";
-import { arranged, placeAt, type QueuedBuild, taken } from "@/views/queue/queue-order";
+import { arranged, placeAt, placeBeside, type QueuedBuild } from "@/views/queue/queue-order";
 import { type Asks, QueueRow } from "@/views/queue/queue-row";
 import { mayChange } from "@/views/queue/reach";
 import type { QueueState } from "@/views/queue/use-queue";
@@ -39,14 +39,7 @@ export function QueueList({
   // While somebody drags, nothing changes its place under their hand.
   const [held, setHeld] = useState<readonly string[] | null>(null);
   const rows = held === null ? shown : arranged(shown, held);
-  const all = queue.builds.map((build) => build.id);
-
-  const move = (build: QueuedBuild, to: number) => {
-    const place = placeAt(rows, build.id, to);
-    const there = rows[to];
-    if (place === null || there === undefined) return;
-    queue.move(build, place, taken(all, build.id, all.indexOf(there.id)));
-  };
+  const total = queue.builds.length;
 
   return (
     <Dragging
@@ -56,7 +49,8 @@ export function QueueList({
         setHeld(null);
         if (canceled || !isSortable(source)) return;
         const build = rows.find((each) => each.id === source.id);
-        if (build !== undefined && source.index !== source.initialIndex) move(build, source.index);
+        const place = build === undefined ? null : placeAt(rows, build.id, source.index);
+        if (build !== undefined && place !== null) queue.move(build, place);
       }}
     >
       <ol className="queue" aria-label="Builds, who comes next first">
@@ -65,11 +59,12 @@ export function QueueList({
             key={build.id}
             build={build}
             index={index}
-            last={rows.length - 1}
+            up={placeBeside(rows, index, -1, total)}
+            down={placeBeside(rows, index, 1, total)}
+            others={total > 1}
             may={session !== undefined && mayChange(build, session)}
             refusal={queue.refusal?.build === build.id ? queue.refusal : null}
             queue={queue}
-            onMove={(to) => move(build, to)}
             onAsk={onAsk}
           />
         ))}

@@ -5,14 +5,14 @@ import {
   buildsOf,
   endInWords,
   headOf,
-  isInOrder,
   matching,
+  movedTo,
   placeAt,
   placeBehind,
+  placeBeside,
   type QueuedBuild,
   startInWords,
   stateInWords,
-  taken,
 } from "@/views/queue/queue-order";
 
 function build(id: string, place: number, more: Partial<QueuedBuild> = {}): QueuedBuild {
@@ -61,8 +61,8 @@ describe("where something was dropped", () => {
   test("is the place of what stood there, up and down", () => {
     expect(placeAt(queue, "d", 1)).toBe(2);
     expect(placeAt(queue, "a", 2)).toBe(3);
-    expect(taken(["a", "b", "c", "d"], "a", 2)).toEqual(["b", "c", "a", "d"]);
-    expect(taken(["a", "b", "c", "d"], "d", 1)).toEqual(["a", "d", "b", "c"]);
+    expect(movedTo(queue, "a", 3)).toEqual(["b", "c", "a", "d"]);
+    expect(movedTo(queue, "d", 2)).toEqual(["a", "d", "b", "c"]);
   });
 
   test("counts those that a filter hides", () => {
@@ -83,18 +83,26 @@ describe("where something was dropped", () => {
   });
 });
 
+test("the buttons up and down go by the places, past what a filter shows too", () => {
+  const shown = [build("b", 2), build("e", 5)];
+  expect(placeBeside(shown, 1, -1, 5)).toBe(2);
+  expect(placeBeside(shown, 0, -1, 5)).toBe(1);
+  expect(placeBeside(shown, 0, 1, 5)).toBe(5);
+  expect(placeBeside(shown, 1, 1, 5)).toBeNull();
+  expect(placeBeside(queue, 0, -1, 4)).toBeNull();
+});
+
 describe("an order that somebody dragged", () => {
-  test("holds until the node tells it", () => {
-    expect(ids(arranged(queue, ["b", "a", "c", "d"]))).toBe("bacd");
-    expect(isInOrder(queue, ["b", "a", "c", "d"])).toBe(false);
-    const told = [build("b", 1), build("a", 2), build("c", 3), build("d", 4)];
-    expect(isInOrder(told, ["b", "a", "c", "d"])).toBe(true);
+  test("has the places of where the builds stand then", () => {
+    const rows = arranged(queue, ["d", "a", "b", "c"]);
+    expect(ids(rows)).toBe("dabc");
+    expect(rows.map((each) => each.place)).toEqual([1, 2, 3, 4]);
+    expect(placeAt(rows, "c", 0)).toBe(1);
   });
 
   test("bears that builds end and come", () => {
     const later = [build("b", 1), build("d", 2), build("e", 3)];
     expect(ids(arranged(later, ["d", "a", "b"]))).toBe("dbe");
-    expect(isInOrder(later, ["a", "b", "d"])).toBe(true);
   });
 });
 

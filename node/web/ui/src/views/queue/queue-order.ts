@@ -41,8 +41,8 @@ export function buildsOf(items: Items, toldAt: (item: object) => number): Queued
 }
 
 /**
- * Order builds as somebody dragged them. What is not in `order` any more or not yet (it ended, or
- * was asked for, meanwhile) goes out or comes last.
+ * Order builds as somebody dragged them, each with the place of where it stands then. What is not in
+ * `order` any more or not yet (it ended, or was asked for, meanwhile) goes out or comes last.
  */
 export function arranged(
   builds: readonly QueuedBuild[],
@@ -51,13 +51,15 @@ export function arranged(
   if (order === null) return builds;
   const at = new Map(order.map((id, index) => [id, index]));
   const last = order.length;
-  return [...builds].sort((a, b) => (at.get(a.id) ?? last) - (at.get(b.id) ?? last));
+  return [...builds]
+    .sort((a, b) => (at.get(a.id) ?? last) - (at.get(b.id) ?? last))
+    .map((build, index) => ({ ...build, place: builds[index]?.place ?? build.place }));
 }
 
-/** The ids after `id` was taken to the index `to`. */
-export function taken(ids: readonly string[], id: string, to: number): string[] {
-  const others = ids.filter((each) => each !== id);
-  return [...others.slice(0, to), id, ...others.slice(to)];
+/** The ids of all builds once one of them was put at a place, as the node will tell them. */
+export function movedTo(builds: readonly QueuedBuild[], id: string, place: number): string[] {
+  const ids = builds.map((build) => build.id).filter((each) => each !== id);
+  return [...ids.slice(0, place - 1), id, ...ids.slice(place - 1)];
 }
 
 /**
@@ -71,16 +73,22 @@ export function placeAt(shown: readonly QueuedBuild[], id: string, to: number): 
   return there.place;
 }
 
+/** The place one row up (-1) or down (1) of those that are shown; past them, one place. null: none. */
+export function placeBeside(
+  shown: readonly QueuedBuild[],
+  index: number,
+  step: -1 | 1,
+  total: number,
+): number | null {
+  const build = shown[index];
+  if (build === undefined) return null;
+  const place = shown[index + step]?.place ?? build.place + step;
+  return place >= 1 && place <= total ? place : null;
+}
+
 /** The place right behind another build, once `build` is taken out of where it stands. */
 export function placeBehind(build: QueuedBuild, other: QueuedBuild): number {
   return other.place > build.place ? other.place : other.place + 1;
-}
-
-/** Whether the node has come to know an order: those of it that are still there stand so. */
-export function isInOrder(builds: readonly QueuedBuild[], order: readonly string[]): boolean {
-  const at = new Map(order.map((id, index) => [id, index]));
-  const known = builds.map((build) => at.get(build.id)).filter((index) => index !== undefined);
-  return known.every((index, nth) => nth === 0 || (known[nth - 1] ?? -1) < index);
 }
 
 export function matching(

@@ -34,20 +34,24 @@ export type Asks =
 export function QueueRow({
   build,
   index,
-  last,
+  up,
+  down,
+  others,
   may,
   refusal,
   queue,
-  onMove,
   onAsk,
 }: {
   build: QueuedBuild;
   index: number;
-  last: number;
+  /** The place that the row above or below has; null: there is none. */
+  up: number | null;
+  down: number | null;
+  /** Whether there are other builds. */
+  others: boolean;
   may: boolean;
   refusal: Refusal | null;
   queue: QueueState;
-  onMove: (to: number) => void;
   onAsk: (asked: Asks) => void;
 }) {
   const { ref, handleRef, isDragging } = useSortable({
@@ -110,25 +114,25 @@ export function QueueRow({
             <Act
               label={`Move ${name} up`}
               icon={ArrowUp}
-              off={index === 0}
-              act={() => onMove(index - 1)}
+              off={up === null}
+              act={() => up !== null && queue.move(build, up)}
             />
             <Act
               label={`Move ${name} down`}
               icon={ArrowDown}
-              off={index === last}
-              act={() => onMove(index + 1)}
+              off={down === null}
+              act={() => down !== null && queue.move(build, down)}
             />
             <Act
               label={`Move ${name} to the front`}
               icon={ArrowUpToLine}
-              off={index === 0}
-              act={() => onMove(0)}
+              off={build.place === 1}
+              act={() => queue.move(build, 1)}
             />
             <Act
               label={`Put ${name} behind another`}
               icon={ListEnd}
-              off={last === 0}
+              off={!others}
               act={() => onAsk({ what: "behind", build })}
             />
             {build.paused ? (

@@ -10,13 +10,7 @@ import { ViewHead } from "@/layout/frame";
 import { useFeedState } from "@/live/use-live";
 import { BehindDialog, CancelDialog, PauseDialog } from "@/views/queue/queue-dialogs";
 import { QueueList } from "@/views/queue/queue-list";
-import {
-  matching,
-  PRIORITIES,
-  placeBehind,
-  type QueuedBuild,
-  taken,
-} from "@/views/queue/queue-order";
+import { matching, PRIORITIES, placeBehind, type QueuedBuild } from "@/views/queue/queue-order";
 import { useQueue } from "@/views/queue/use-queue";
 import "@/views/queue/queue.css";
 
@@ -131,9 +125,7 @@ export default function QueueView() {
           build={asked.build}
           builds={builds}
           onChoose={(other) => {
-            const ids = builds.map((each) => each.id).filter((id) => id !== asked.build.id);
-            const order = taken(ids, asked.build.id, ids.indexOf(other.id) + 1);
-            queue.move(asked.build, placeBehind(asked.build, other), order);
+            queue.move(asked.build, placeBehind(asked.build, other));
           }}
           onClose={close}
         />

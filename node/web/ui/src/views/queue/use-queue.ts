@@ -7,7 +7,7 @@ import {
   arranged,
   buildsOf,
   headOf,
-  isInOrder,
+  movedTo,
   type Priority,
   type QueuedBuild,
   type QueueHead,
@@ -27,7 +27,7 @@ export interface QueueState {
   refusal: Refusal | null;
   /** What has to be read out: a change that was done, or that was refused. */
   said: string;
-  move: (build: QueuedBuild, place: number, order: readonly string[]) => void;
+  move: (build: QueuedBuild, place: number) => void;
   prioritise: (build: QueuedBuild, priority: Priority) => void;
   pause: (build: QueuedBuild | null, reason: string) => void;
   resume: (build: QueuedBuild | null) => void;
@@ -35,23 +35,32 @@ export interface QueueState {
   dismiss: () => void;
 }
 
-const BELIEVED_MS = 4_000;
+/** A move that the node agreed to is shown so long until the node tells the order. */
+const BELIEVED_MS = 2_000;
+
+/** The order that somebody asked for, and what the node told before: another word of it counts. */
+interface Wanted {
+  order: readonly string[];
+  before: string;
+  isAnswered: boolean;
+}
 
 /** The queue, live, and what can be asked of it. */
 export function useQueue(): QueueState {
   const items = useItems("queue");
   const feed = useFeed();
   const told = useMemo(() => buildsOf(items, feed.toldAt), [items, feed]);
-  const [order, setOrder] = useState<readonly string[] | null>(null);
+  const [wanted, setWanted] = useState<Wanted | null>(null);
   const [refusal, setRefusal] = useState<Refusal | null>(null);
   const [said, setSaid] = useState("");
-  // The node tells what it made of it; what it told meanwhile counts after some seconds anyway.
-  if (order !== null && isInOrder(told, order)) setOrder(null);
+  const standing = told.map((build) => build.id).join();
+  if (wanted !== null && wanted.before !== standing) setWanted(null);
   useEffect(() => {
-    if (order === null) return;
-    const timer = setTimeout(() => setOrder(null), BELIEVED_MS);
+    if (wanted === null || !wanted.isAnswered) return;
+    const timer = setTimeout(() => setWanted(null), BELIEVED_MS);
     return () => clearTimeout(timer);
-  }, [order]);
+  }, [wanted]);
+  const builds = useMemo(() => arranged(told, wanted?.order ?? null), [told, wanted]);
 
   const ask = async (
     build: QueuedBuild | null,
@@ -65,7 +74,7 @@ export function useQueue(): QueueState {
       setSaid(done);
     } catch (thrown) {
       const problem = Problem.from(thrown);
-      setOrder(null);
+      setWanted(null);
       setRefusal({ build: build?.id ?? null, problem, command: `buildnet queue ${command}` });
       setSaid(`Refused: ${problem.message}`);
     }
@@ -74,15 +83,24 @@ export function useQueue(): QueueState {
 
   return {
     head: headOf(items),
-    builds: arranged(told, order),
+    builds,
     refusal,
     said,
     dismiss: () => setRefusal(null),
-    move: (build, place, wanted) => {
-      setOrder(wanted);
-      void ask(build, `move ${shortId(build.id)} ${place}`, `Now at place ${place}`, () =>
-        api.POST("/api/queue/{build_id}/move", { params: path(build), body: body({ place }) }),
-      );
+    move: (build, place) => {
+      const asked = {
+        order: movedTo(builds, build.id, place),
+        before: standing,
+        isAnswered: false,
+      };
+      setWanted(asked);
+      void ask(build, `move ${shortId(build.id)} ${place}`, `Now at place ${place}`, async () => {
+        await api.POST("/api/queue/{build_id}/move", {
+          params: path(build),
+          body: body({ place }),
+        });
+        setWanted((now) => (now === asked ? { ...asked, isAnswered: true } : now));
+      });
     },
     prioritise: (build, priority) =>
       void ask(build, `priority ${shortId(build.id)} ${priority}`, `Priority ${priority}`, () =>
