@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from buildnet.cli.client import Client, path_part
+from buildnet.cli.draining import count_text
 from buildnet.cli.output import (
     Listing,
     age_text,
@@ -206,29 +207,29 @@ def clear(
         show(settings(), held, lambda console: console.print(f"would remove {what}"))
         return
     _confirm(f"remove {what}?", yes)
-    _show_removed(client.post("/api/cache/clear"))
+    _show_gone("removed", client.post("/api/cache/clear"))
 
 
 @app.command()
 def delete(
     result: Annotated[str, typer.Argument(help="The result's digest, or its beginning.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would be removed.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would be deleted.")] = False,
 ) -> None:
-    """Remove one result, and the blobs that only it needs."""
+    """Delete one result, and the blobs that only it needs."""
     client = Client.of(settings())
     found = client.get(f"/api/cache/show/{path_part(result)}")
     if found["kind"] != "action":
         raise UsageError(
             f"{result} is a blob, not a result",
-            hint="remove the results that need it: buildnet cache show tells them",
+            hint="delete the results that need it: buildnet cache show tells them",
         )
     what = f"the result of {found['label']}"
     if dry_run:
-        show(settings(), found, lambda console: console.print(escaped(f"would remove {what}")))
+        show(settings(), found, lambda console: console.print(escaped(f"would delete {what}")))
         return
-    _confirm(f"remove {what}?", yes)
-    _show_removed(client.delete(f"/api/cache/actions/{found['hash']}"))
+    _confirm(f"delete {what}?", yes)
+    _show_gone("deleted", client.delete(f"/api/cache/actions/{found['hash']}"))
 
 
 @app.command()
@@ -244,7 +245,7 @@ def gc(
         target = parse_bytes(max_size) if max_size is not None else None
     except QuantityError as error:
         raise UsageError(f"--max-size: {error}", hint="write a size such as 500MB") from error
-    _show_removed(Client.of(settings()).post("/api/cache/gc", {"target_bytes": target}))
+    _show_gone("removed", Client.of(settings()).post("/api/cache/gc", {"target_bytes": target}))
 
 
 @app.command()
@@ -267,11 +268,11 @@ def verify() -> None:
         )
 
 
-def _show_removed(data: dict[str, Any]) -> None:
+def _show_gone(done: str, data: dict[str, Any]) -> None:
     def table(console: Console) -> None:
         console.print(
-            f"removed {data['actions']} results and {data['blobs']} blobs, "
-            f"{bytes_text(data['bytes'])}"
+            f"{done} {count_text(data['actions'], 'result')} and "
+            f"{count_text(data['blobs'], 'blob')}, {bytes_text(data['bytes'])}"
         )
 
     show(settings(), data, table)

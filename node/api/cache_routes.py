@@ -116,7 +116,7 @@ def cache_routes(service: NodeService) -> APIRouter:
     @router.delete("/actions/{prefix}")
     @does(Action.MODIFY_RESOURCES, answer=CollectReport)
     async def delete(prefix: str) -> dict[str, Any]:
-        """Remove one stored result, by its digest or a unique prefix of it, and the blobs that only
+        """Delete one stored result, by its digest or a unique prefix of it, and the blobs that only
         it needs. What running builds need stays."""
         return asdict(await asyncio.to_thread(store.delete, prefix))
 

@@ -554,10 +554,13 @@ def test_the_cache_can_be_looked_at_and_looked_after(node: CommandLine, tmp_path
     assert node("cache", "stats", "--json").data["bytes"] == 0
     node.build(root, "--force")
     assert node("cache", "delete", action[:12]).code == 2  # it asks
-    assert node("cache", "delete", action[:12], "--dry-run").code == 0
+    ahead = node("cache", "delete", action[:12], "--dry-run")
+    assert (ahead.code, ahead.out.startswith("would delete the result of ")) == (0, True)
     deleted = node("cache", "delete", action[:12], "--yes", "--json")
     assert (deleted.code, deleted.data["actions"]) == (0, 1)
     assert node("cache", "delete", "ffffffffffff", "--yes").code == 6
+    node.build(root, "--force")
+    assert node("cache", "delete", action[:12], "--yes").out.startswith("deleted 1 result and ")
     node.build(root, "--force")
     refused = node("cache", "clear")
     assert refused.code == 2

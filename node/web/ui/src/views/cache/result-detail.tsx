@@ -29,9 +29,9 @@ export function ResultDetail({
   if (deleting && result) {
     return (
       <ConfirmByName
-        title="Remove a result"
+        title="Delete a result"
         name={shortId(action)}
-        verb="Remove"
+        verb="Delete"
         command={`buildnet cache delete ${shortId(action)}`}
         act={async () => {
           await api.DELETE("/api/cache/actions/{prefix}", { params: { path } });
@@ -55,7 +55,7 @@ export function ResultDetail({
       <div className="row dialog-ends">
         {mayDelete && result && (
           <button type="button" className="button danger" onClick={() => setDeleting(true)}>
-            Remove…
+            Delete…
           </button>
         )}
         <button type="button" className="button" onClick={onClose}>
