@@ -55,7 +55,10 @@ export function Toasts({ children }: { children: ReactNode }) {
       {children}
       <div className="toasts" role="status">
         {toasts.map((toast) => (
-          <div key={toast.id} className="notice good">
+          <div
+            key={toast.id}
+            className={toast.content instanceof Problem ? "notice bad" : "notice good"}
+          >
             <div className="row between" style={{ flexWrap: "nowrap" }}>
               {toast.content instanceof Problem ? (
                 <ProblemView
