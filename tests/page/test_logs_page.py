@@ -8,15 +8,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, ViewportSize, expect
 from tests.page.conftest import Visiting
 
 from buildnet.cli.testing import write_files
 from testbed.building import Building
-from testbed.nodes import Node
+from testbed.nodes import Cluster, Node
 from testbed.visits import PHONE, Visit
 
 LINES = 3_000
+MANY_LINES = 100_005
+WIDE: ViewportSize = {"width": 1400, "height": 900}
 TALKS = "i=0; while :; do i=$((i+1)); echo step $i; sleep 0.02; done"
 PRINTS = f"""i=0
 while [ $i -lt {LINES} ]; do
@@ -47,7 +49,10 @@ def bare() -> bool:
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Packages of which each has one command."""
-    scripts = {"printer": PRINTS, "failing": FAILS, "evil": EVIL, "talker": TALKS}
+    scripts = {
+        **{"printer": PRINTS, "failing": FAILS, "evil": EVIL, "talker": TALKS},
+        "noisy": f"seq -f 'line %.0f of very many, in words that fill a row' {MANY_LINES}; exit 3",
+    }
     packages = [
         f"  - name: {name}\n    path: {name}\n    build_cmd: sh ./run.sh\n"
         f"    outputs: [{name}/out.txt]\n"
@@ -194,6 +199,27 @@ def test_lines_are_linked_to_and_copied(owner: Visit, node: Node, workspace: Pat
     other.goto(page.url)
     expect(log_of(other).locator(".chosen")).to_have_count(3)
     expect(log_of(other).get_by_text("line 1502")).to_be_in_viewport()
+
+
+def test_a_link_leads_to_a_line_far_down_in_a_log_of_another_node(
+    owner: Visit, cluster: Cluster, workspace: Path
+) -> None:
+    """It comes in pieces; and the box stands below what is said of the failure."""
+    build = built(cluster.members[1], workspace, "noisy")
+    page = owner.page
+    for viewport, lines in ((WIDE, "L50000"), (PHONE, "L50000-L50003")):
+        page.set_viewport_size(viewport)
+        page.goto(f"/ui/builds/{build}?tab=log&task=noisy%23build#{lines}")
+        expect(page.get_by_text("100,005 lines")).to_be_visible()
+        expect(page.get_by_text("line 50000 of")).to_be_in_viewport()
+    page.reload()
+    expect(page.get_by_text("line 50000 of")).to_be_in_viewport()
+    expect(page.get_by_text("100,005 lines")).to_be_visible()
+    expect(page.get_by_text("line 50000 of")).to_be_in_viewport()
+    page.evaluate("scrollTo(0, 0)")
+    page.get_by_label("Search the log").fill("line 70707")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("line 70707 of")).to_be_in_viewport()
 
 
 @pytest.mark.thorough

@@ -78,16 +78,18 @@ export function LogViewer({
     overscan: OVERSCAN_ROWS,
     useFlushSync: false,
   });
+  const scrolled = useScrolled(setFollows);
   const goTo = (row: number, align: "center" | "start" = "center") => {
     setFollows(false);
+    scrolled.stay();
     rows.scrollToIndex(row, { align });
+    scroll.current?.scrollIntoView({ block: "nearest" });
   };
   // biome-ignore lint/correctness/useExhaustiveDependencies: each row has another height then
   useLayoutEffect(() => rows.measure(), [isWrapped]);
   useEnd(scroll, follows && !isPlain, version, rows.getTotalSize());
   useForgotten(scroll, text, pixels);
   const notGoing = useNamedLine(text, version, range, goTo);
-  const scrolled = useScrolled(setFollows);
 
   const find = (step: 1 | -1) => {
     const found = search.go(step, Math.ceil((rows.scrollOffset ?? 0) / pixels));
@@ -160,7 +162,7 @@ export function LogViewer({
             // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls is reached by keyboard
             tabIndex={0}
             onKeyDown={(event) => pressed(event, pixels, actions)}
-            onScroll={scrolled}
+            {...scrolled.handlers}
           >
             <div
               className={isWrapped ? "log-rows wrapped" : "log-rows"}

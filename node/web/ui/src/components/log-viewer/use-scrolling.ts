@@ -32,7 +32,7 @@ export function useForgotten(scroll: Scrolled, text: LogText, pixels: number): v
   }, [scroll, text, rows, pixels]);
 }
 
-/** Go to the lines that the address names, as soon as they are there. */
+/** Go to the lines that the address names, as soon as they are among the rows that are drawn. */
 export function useNamedLine(
   text: LogText,
   version: number,
@@ -41,23 +41,44 @@ export function useNamedLine(
 ): (range: LineRange | null) => void {
   const been = useRef<string | null>(null);
   const name = range === null ? null : `${range.first}-${range.last}`;
+  // Found now, not in the effect: what has come by then has no room in the box yet.
+  const row = range === null || text.lines < range.first ? null : text.rowOf(range.first);
   // biome-ignore lint/correctness/useExhaustiveDependencies: once a name, when its line has come
   useEffect(() => {
-    if (range === null || been.current === name || text.lines < range.first) return;
+    if (row === null || been.current === name) return;
     been.current = name;
-    go(text.rowOf(range.first));
+    go(row);
   }, [text, version, name]);
   return (chosen) => {
     been.current = chosen === null ? null : `${chosen.first}-${chosen.last}`;
   };
 }
 
-/** Who scrolls up follows no more, and who comes to the end does again. */
-export function useScrolled(follow: (follows: boolean) => void): (event: UIEvent) => void {
+/**
+ * Who scrolls up follows no more, and who comes to the end does again; but who was brought to a line
+ * (`stay`) stays there, also where it is the last so far, until they scroll by themselves.
+ */
+export function useScrolled(follow: (follows: boolean) => void) {
   const last = useRef(0);
-  return ({ currentTarget: { scrollTop, scrollHeight, clientHeight } }) => {
-    if (scrollHeight - scrollTop - clientHeight < NEAR_END_PIXELS) follow(true);
-    else if (scrollTop < last.current - 1) follow(false);
-    last.current = scrollTop;
+  const stays = useRef(false);
+  const leave = () => {
+    stays.current = false;
+  };
+  return {
+    stay: () => {
+      stays.current = true;
+    },
+    handlers: {
+      onScroll: ({ currentTarget: { scrollTop, scrollHeight, clientHeight } }: UIEvent) => {
+        if (scrollHeight - scrollTop - clientHeight < NEAR_END_PIXELS) {
+          if (!stays.current) follow(true);
+        } else if (scrollTop < last.current - 1) follow(false);
+        last.current = scrollTop;
+      },
+      onWheel: leave,
+      onTouchMove: leave,
+      onPointerDown: leave,
+      onKeyDownCapture: leave,
+    },
   };
 }
