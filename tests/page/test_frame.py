@@ -36,6 +36,24 @@ def test_a_theme_is_chosen_and_kept(owner: Visit) -> None:
     assert page.evaluate(ground) == dark
 
 
+def test_who_comes_by_address_begins_at_the_menu_and_who_goes_on_at_the_content(
+    owner: Visit,
+) -> None:
+    page = owner.page
+    for path in ("/ui", "/ui/", "/ui/queue"):
+        look_at(owner, path)
+        page.keyboard.press("Tab")
+        expect(page.get_by_role("link", name="To the content")).to_be_focused()
+        page.keyboard.press("Tab")
+        expect(page.get_by_role("link", name="BuildNet")).to_be_focused()
+        view = "Queue" if path == "/ui/queue" else "Overview"
+        expect(page).to_have_title(f"{view} · BuildNet")
+    page.get_by_role("link", name="Nodes", exact=True).click()
+    expect(page.get_by_role("main")).to_be_focused()
+    look_at(owner, "/ui/nodes/node2")
+    expect(page).to_have_title("node2 · Nodes · BuildNet")
+
+
 @pytest.mark.thorough
 def test_the_system_s_theme_is_followed_until_one_is_chosen(owner: Visit) -> None:
     grounds = []

@@ -42,6 +42,9 @@ export function App() {
       <Toasts>
         <Switch>
           <Route path="/login" component={Login} />
+          <Route path="/ui">
+            <Redirect to="/" replace />
+          </Route>
           <Route>
             <Inside />
           </Route>

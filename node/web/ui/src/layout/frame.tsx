@@ -8,6 +8,7 @@ import { LiveStatus } from "@/layout/live-status";
 import { Mark } from "@/layout/mark";
 import { SessionMenu } from "@/layout/session-menu";
 import { ThemeButton } from "@/layout/theme";
+import { Titled } from "@/layout/title";
 import { ROUTES, VIEWS, type View } from "@/layout/views";
 import { useItems } from "@/live/use-live";
 
@@ -18,11 +19,11 @@ export function Frame({ session }: { session: Session }) {
   const main = useRef<HTMLElement>(null);
   const view = VIEWS.find(({ path }) => isAt(path, location));
   const title = view?.title;
+  const shown = useRef(location);
   useEffect(() => {
-    document.title = title ? `${title} · BuildNet` : "BuildNet";
-  }, [title]);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the focus follows the view
-  useEffect(() => {
+    // Who has just come begins at the top of the page: the way past the menu, then the menu.
+    if (shown.current === location) return;
+    shown.current = location;
     setOpen(false);
     main.current?.focus({ preventScroll: true });
     window.scrollTo(0, 0);
@@ -61,24 +62,26 @@ export function Frame({ session }: { session: Session }) {
       </header>
       <main id="main" className="main" tabIndex={-1} ref={main}>
         {session.warning && <div className="notice warn">{session.warning}</div>}
-        <Boundary key={location}>
-          {view !== undefined && !session.actions.includes(view.action) ? (
-            <NotForYou view={view} session={session} />
-          ) : (
-            <Suspense fallback={<Loading what={title ?? "the view"} lines={6} />}>
-              <Switch>
-                {ROUTES.map(([path, component]) => (
-                  <Route key={path} path={path} component={component} />
-                ))}
-                <Route>
-                  <Empty title="There is no such view">
-                    <Link href="/">To the overview</Link>
-                  </Empty>
-                </Route>
-              </Switch>
-            </Suspense>
-          )}
-        </Boundary>
+        <Titled view={title ?? null}>
+          <Boundary key={location}>
+            {view !== undefined && !session.actions.includes(view.action) ? (
+              <NotForYou view={view} session={session} />
+            ) : (
+              <Suspense fallback={<Loading what={title ?? "the view"} lines={6} />}>
+                <Switch>
+                  {ROUTES.map(([path, component]) => (
+                    <Route key={path} path={path} component={component} />
+                  ))}
+                  <Route>
+                    <Empty title="There is no such view">
+                      <Link href="/">To the overview</Link>
+                    </Empty>
+                  </Route>
+                </Switch>
+              </Suspense>
+            )}
+          </Boundary>
+        </Titled>
       </main>
     </div>
   );

@@ -4,14 +4,16 @@ import { Problem } from "@/api/problem";
 import { ProblemView } from "@/components/problem-view";
 import { Loading } from "@/components/states";
 import { useFilter } from "@/components/url-state";
+import { shortId } from "@/format/format";
+import { quoted } from "@/format/shell";
 import { ViewHead } from "@/layout/frame";
+import { useSubject } from "@/layout/title";
 import { BuildActions } from "@/views/builds/build-actions";
 import { BuildHead } from "@/views/builds/build-head";
 import { Failure } from "@/views/builds/failure";
 import { KnownInLedger } from "@/views/builds/known-in-ledger";
 import { type ShownBuild, useBuild } from "@/views/builds/use-build";
 import "@/views/builds/builds.css";
-import { quoted } from "@/format/shell";
 
 type Tab = ComponentType<{ build: ShownBuild }>;
 
@@ -35,6 +37,7 @@ export default function BuildDetail() {
 
 function Detail({ id }: { id: string }) {
   const { build, problem, retry } = useBuild(id);
+  useSubject(build === null ? shortId(id) : titleOf(build));
   if (build === null) {
     return problem ? (
       <div className="stack">
@@ -69,6 +72,12 @@ function Detail({ id }: { id: string }) {
       <Shown build={build} />
     </div>
   );
+}
+
+/** What tells the tabs of several builds apart. */
+function titleOf({ id, status, told, live }: ShownBuild): string {
+  const { workspace } = told ?? live.begun ?? {};
+  return [workspace, status, shortId(id)].filter((words) => words !== undefined).join(" ");
 }
 
 function Tabs() {

@@ -4,8 +4,9 @@ import { Age } from "@/components/age";
 import { Badge } from "@/components/badge";
 import { ProblemView } from "@/components/problem-view";
 import { Loading } from "@/components/states";
-import { dateTime } from "@/format/format";
+import { dateTime, shortId } from "@/format/format";
 import { ViewHead } from "@/layout/frame";
+import { useSubject } from "@/layout/title";
 import { useRefetchOnPool } from "@/live/use-refetch";
 import { ChainNeighbours, ChainSteps } from "@/views/ledger/chain-neighbours";
 import { actorName, entityPath, withNames } from "@/views/ledger/entries";
@@ -25,6 +26,7 @@ export default function EntryView() {
   const path = "/api/ledger/entries/{entry_id}";
   const found = query.useQuery("get", path, { params: { path: { entry_id: id } } });
   useRefetchOnPool(["get", path], "ledger");
+  useSubject([found.data && kindOf(found.data.type).words, shortId(id)].filter(Boolean).join(" "));
   if (found.error) {
     return (
       <>

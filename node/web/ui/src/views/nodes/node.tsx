@@ -2,6 +2,7 @@ import { Link, useParams } from "wouter";
 import { ProblemView } from "@/components/problem-view";
 import { Empty, Loading } from "@/components/states";
 import { ViewHead } from "@/layout/frame";
+import { useSubject } from "@/layout/title";
 import { type PoolNode, usePoolNodes } from "@/live/pool-nodes";
 import { Benchmarks } from "@/views/nodes/benchmarks";
 import { Hardware, Network, Storage } from "@/views/nodes/hardware";
@@ -19,6 +20,7 @@ export default function NodeView() {
   const { id } = useParams<{ id: string }>();
   const { nodes, error, isPending, refetch } = usePoolNodes();
   const node = named(nodes, id);
+  useSubject(node?.name ?? null);
   if (node === undefined) {
     if (error) {
       return (

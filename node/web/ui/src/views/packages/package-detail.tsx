@@ -8,6 +8,7 @@ import { Loading } from "@/components/states";
 import { useFilter } from "@/components/url-state";
 import { duration, plural } from "@/format/format";
 import { quoted } from "@/format/shell";
+import { useSubject } from "@/layout/title";
 import { Sparkline } from "@/views/builds/sparkline";
 import { bodyOf, useStart } from "@/views/builds/start";
 
@@ -23,6 +24,7 @@ export function PackageDetail({
 }) {
   const mayBuild = useMay("trigger-build");
   const start = useStart();
+  useSubject(`${name} of ${workspace.name}`);
   const one = workspace.packages.find((each) => each.name === name);
   if (one === undefined) return <p>There is no package {name}.</p>;
   const neededBy = workspace.packages.filter((each) => each.dependencies.includes(name));
