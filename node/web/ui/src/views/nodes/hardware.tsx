@@ -61,8 +61,9 @@ export function Hardware({ node }: { node: PoolNode }) {
           {system.version ?? system.name}, {cpu.architecture}
           {system.kernel && <span className="soft small"> kernel {system.kernel}</span>}
         </dd>
-        {gpus?.map((gpu) => (
-          <div key={gpu.name} className="contents">
+        {gpus?.map((gpu, slot) => (
+          // biome-ignore lint/suspicious/noArrayIndexKey: a host may have several of the same name
+          <div key={`${gpu.name} ${slot}`} className="contents">
             <dt>Graphics</dt>
             <dd>
               {gpu.name}, {bytes(gpu.memory_bytes)}

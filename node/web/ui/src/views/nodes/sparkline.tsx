@@ -41,13 +41,14 @@ export function Sparkline({ samples }: { samples: readonly Sample[] }) {
   }
   const first = samples[0]?.at ?? 0;
   const minutes = Math.max(1, Math.round(((samples.at(-1)?.at ?? 0) - first) / 60_000));
+  const cpu = samples.at(-1)?.cpu;
   return (
     <figure className="sparkline">
       <svg
         viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
         preserveAspectRatio="none"
         role="img"
-        aria-label={`CPU and memory over the last ${minutes} min: CPU ${Math.round(samples.at(-1)?.cpu ?? 0)} % now`}
+        aria-label={`CPU and memory over the last ${minutes} min: CPU ${cpu == null ? "unknown" : `${Math.round(cpu)} %`} now`}
       >
         <line x1="0" x2={WIDTH} y1={HEIGHT / 2} y2={HEIGHT / 2} className="sparkline-half" />
         <polyline points={points(samples, "memory")} className="sparkline-memory" />
