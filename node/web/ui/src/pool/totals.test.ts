@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { totals } from "@/pool/totals";
+import { standing, totals } from "@/pool/totals";
 import { aPoolNode } from "@/testing/nodes";
 
 it("adds up what the workers that are there have, and says of whom that is not known", () => {
@@ -15,4 +15,15 @@ it("adds up what the workers that are there have, and says of whom that is not k
   expect(of.oldestAt).toBe(4_000);
   expect([of.online, of.observers, of.drained, of.missing]).toEqual([4, 1, 1, 1]);
   expect(totals([]).oldestAt).toBeNull();
+});
+
+it("calls a node drained only where it is there", () => {
+  const drained = (status: "online" | "suspect" | "offline") =>
+    standing(aPoolNode({ status, draining: true }));
+  expect([drained("online"), drained("suspect"), drained("offline")]).toEqual([
+    "drained",
+    "suspect",
+    "offline",
+  ]);
+  expect(standing(aPoolNode({ status: "busy" }))).toBe("busy");
 });

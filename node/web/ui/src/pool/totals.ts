@@ -46,6 +46,11 @@ export function isThere(node: PoolNode): boolean {
   return node.status === "online" || node.status === "busy";
 }
 
+/** What a node is in one word: that it is drained matters only of one that is there. */
+export function standing(node: PoolNode): string {
+  return node.draining && isThere(node) ? "drained" : node.status;
+}
+
 /** How much of a node's memory is in use by everything on its host; null: not measured. */
 export function memoryInUse(node: PoolNode): number | null {
   const share = node.utilization?.memory_percent;

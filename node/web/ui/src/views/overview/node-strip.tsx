@@ -1,6 +1,7 @@
 import { Link } from "wouter";
 import { StatusBadge } from "@/components/badge";
 import type { PoolNode } from "@/live/pool-nodes";
+import { standing } from "@/pool/totals";
 import { inConcern } from "@/views/nodes/node-list";
 
 const SHOWN = 24;
@@ -20,7 +21,7 @@ export function NodeStrip({ nodes }: { nodes: readonly PoolNode[] }) {
         {shown.map((node) => (
           <li key={node.id} className="row">
             <Link href={`/ui/nodes/${node.id}`}>{node.name}</Link>
-            <StatusBadge status={node.draining ? "drained" : node.status} />
+            <StatusBadge status={standing(node)} />
           </li>
         ))}
       </ul>

@@ -3,6 +3,7 @@ import { Crown } from "lucide-react";
 import { StatusBadge, StatusIcon } from "@/components/badge";
 import { plural } from "@/format/format";
 import type { PoolNode } from "@/live/pool-nodes";
+import { standing } from "@/pool/totals";
 
 type NodeData = Node<{
   node: PoolNode;
@@ -15,7 +16,7 @@ type NodeData = Node<{
 /** A node in the graph: a click chooses it, Enter or a double click opens it. */
 export function NodeShape({ data }: NodeProps<NodeData>) {
   const { node, isSelected, isSmall, acts } = data;
-  const status = node.draining ? "drained" : node.status;
+  const status = standing(node);
   const path = `/ui/nodes/${node.id}`;
   const click = (event: React.MouseEvent) => {
     if (event.ctrlKey || event.metaKey) return;
