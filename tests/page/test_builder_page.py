@@ -247,6 +247,34 @@ def test_the_export_is_that_of_the_command_line(page: Page, node: Node) -> None:
 
 
 @pytest.mark.thorough
+def test_a_link_opens_what_is_kept_and_who_saves_too_late_is_asked(
+    owner: Visit, page: Page, node: Node
+) -> None:
+    node.post("/api/configs", {"id": "shared", "resources": {"cpu": {"cores": 1}}})
+    page.goto("/ui/builder?tab=kept")
+    page.get_by_role("button", name="shared", exact=True).click()
+    page.wait_for_url("**/ui/builder?config=shared")
+    page.reload()
+    cores, version = page.get_by_label("Cores in all"), page.get_by_text(re.compile("^version "))
+    expect(version).to_have_text("version 1")
+    expect(cores).to_have_value("1")
+    owner.forgive("409")
+    for theirs, button in (("2", "Load theirs"), ("3", "Keep mine under another id")):
+        node("config", "edit", "shared", "--set", f"resources.cpu.cores={theirs}")
+        cores.fill("7")
+        page.get_by_role("button", name="Save", exact=True).click()
+        page.get_by_role("dialog").get_by_role("button", name=button).click()
+        if theirs == "2":
+            expect(cores).to_have_value(theirs)
+            expect(version).to_have_text("version 2")
+    page.get_by_label("Id").fill("mine")
+    page.get_by_role("dialog").get_by_role("button", name="Save").click()
+    page.wait_for_url("**/ui/builder?config=mine")
+    expect(cores).to_have_value("7")
+    assert {"shared", "mine"} <= set(kept(node, "configs"))
+
+
+@pytest.mark.thorough
 def test_what_is_kept_is_renamed_and_deleted(page: Page, node: Node, owner: Visit) -> None:
     node.post("/api/configs", {"id": "old", "resources": {"cpu": {"cores": 1}}})
     page.goto("/ui/builder?tab=kept&kind=configuration")

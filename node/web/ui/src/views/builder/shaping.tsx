@@ -12,6 +12,7 @@ import { poolNodes } from "@/views/builder/pool-nodes";
 import * as store from "@/views/builder/store";
 import { SummaryPanel } from "@/views/builder/summary-panel";
 import { Toolbar } from "@/views/builder/toolbar";
+import { useAddress } from "@/views/builder/use-address";
 import { useChecked } from "@/views/builder/use-pool";
 import { Zones } from "@/views/builder/zones";
 
@@ -36,7 +37,8 @@ const SPOKEN: Spoken = {
 /** The builder itself: what the pool has, the zones, and what that comes to. */
 export function Shaping() {
   const history = store.useHistory();
-  const { draft } = history.present;
+  const { draft, kept } = history.present;
+  useAddress(kept.id);
   const pool = usePoolNodes().nodes;
   const nodes = useMemo(() => poolNodes(pool), [pool]);
   const checked = useChecked(draft, nodes);

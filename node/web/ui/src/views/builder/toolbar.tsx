@@ -9,10 +9,12 @@ import {
   Upload,
 } from "lucide-react";
 import { useState } from "react";
+import { Problem } from "@/api/problem";
 import { useMay } from "@/api/session";
 import { Badge } from "@/components/badge";
 import { useToasts } from "@/components/toasts";
 import { keep } from "@/views/builder/calls";
+import { ConflictDialog } from "@/views/builder/conflict-dialog";
 import { EMPTY } from "@/views/builder/draft";
 import type { Target } from "@/views/builder/estimate";
 import { ExportDialog } from "@/views/builder/export-dialog";
@@ -23,7 +25,10 @@ import { SaveDialog, SaveTemplateDialog, useKeptAnew } from "@/views/builder/sav
 import type { Shaped } from "@/views/builder/store";
 import * as store from "@/views/builder/store";
 
-type Open = "save" | "save template" | "template" | "import" | "export" | "run" | null;
+type Open = "save" | "conflict" | "save template" | "template" | "import" | "export" | "run" | null;
+
+/** The code of a problem: somebody else has saved another version meanwhile. */
+const CONFLICT = "CONFLICT";
 
 /** What can be done with the draft as a whole. */
 export function Toolbar({ history, target }: { history: History<Shaped>; target: Target }) {
@@ -48,7 +53,8 @@ export function Toolbar({ history, target }: { history: History<Shaped>; target:
       await anew();
       toasts.done(`Saved ${draft.id}, version ${kept.version}`);
     } catch (problem) {
-      toasts.failed(problem, `buildnet config edit ${draft.id}`);
+      if (Problem.from(problem).code === CONFLICT) setOpen("conflict");
+      else toasts.failed(problem, `buildnet config edit ${draft.id}`);
     }
   };
 
@@ -120,6 +126,9 @@ export function Toolbar({ history, target }: { history: History<Shaped>; target:
         )}
       </div>
       {open === "save" && <SaveDialog draft={draft} onClose={close} />}
+      {open === "conflict" && (
+        <ConflictDialog id={draft.id} onKeepMine={() => setOpen("save")} onClose={close} />
+      )}
       {open === "save template" && <SaveTemplateDialog draft={draft} onClose={close} />}
       {open === "template" && <TemplateDialog chosen="" onClose={close} />}
       {open === "import" && <ImportDialog onClose={close} />}
