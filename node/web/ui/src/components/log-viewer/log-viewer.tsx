@@ -67,6 +67,7 @@ export function LogViewer({
   const lineBox = useRef<HTMLInputElement>(null);
   const [isWrapped, setWrapped] = useState(false);
   const [isPlain, setPlain] = useState(false);
+  const [plainLine, setPlainLine] = useState<{ line: number } | null>(null);
   const [range, setRange] = useLineRange();
   const [follows, setFollows] = useState(beginsAt === "end" && range === null);
   const toasts = useToasts();
@@ -81,6 +82,7 @@ export function LogViewer({
   const scrolled = useScrolled(setFollows);
   const goTo = (row: number, align: "center" | "start" = "center") => {
     setFollows(false);
+    if (isPlain) return setPlainLine({ line: text.lineOf(row) });
     scrolled.stay();
     rows.scrollToIndex(row, { align });
     scroll.current?.scrollIntoView({ block: "nearest" });
@@ -143,14 +145,17 @@ export function LogViewer({
         isWrapped={isWrapped}
         onWrap={() => setWrapped(!isWrapped)}
         isPlain={isPlain}
-        onPlain={() => setPlain(!isPlain)}
+        onPlain={() => {
+          setPlain(!isPlain);
+          setPlainLine(null);
+        }}
         copy={() => linesText(text, range ?? whole)}
         onDownload={() => saveLog(text, label, download)}
       >
         {children}
       </LogTools>
       {isPlain ? (
-        <PlainLog text={text} label={label} from={rows.range?.startIndex ?? 0} />
+        <PlainLog text={text} label={label} from={rows.range?.startIndex ?? 0} wanted={plainLine} />
       ) : (
         <div className="log-frame">
           <div
