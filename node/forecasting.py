@@ -24,6 +24,7 @@ from buildnet.pool.estimation.piece import Ended, Fate, Piece
 from buildnet.pool.estimation.sample import Sample
 from buildnet.pool.estimation.simulation import SimulatedHost
 from buildnet.pool.estimation.view import in_short
+from buildnet.pool.timeline import stood_us
 from buildnet.pool.tree import DirectoryTree
 from buildnet.pool.workspace import Task, TaskId, Workspace
 
@@ -293,7 +294,9 @@ class BuildForecast:
             for task, each in reports.items()
             if task not in self.tasks and each.tier is Tier.FULL
         )
-        took_ms = max(0.0, duration_ms - self.first_at_ms - installed_ms)
+        timelines = (each.timeline for each in reports.values())
+        stood_ms = stood_us(each for each in timelines if each is not None) / 1000
+        took_ms = max(0.0, duration_ms - self.first_at_ms - installed_ms - stood_ms)
         return Lesson(self._forecaster, self.first, ended, took_ms)
 
 

@@ -31,6 +31,8 @@ MAX_PARTS: Final = 24
 _TOUCHING_NS: Final = 50_000
 """Parts of one name with no more than this between them are one."""
 _US: Final = 1000
+_SHORT_US: Final = 100_000
+"""So long it may take from one command's end to the next one's beginning."""
 MAX_NS: Final = 2**62
 _MAX_US: Final = 10**13
 
@@ -160,3 +162,23 @@ def anchored(parts: Iterable[Part], asked_ns: int, answered_ns: int) -> list[Tim
         if began_ns <= ended_ns:
             found.append(Timed(part.name, began_ns, ended_ns))
     return found
+
+
+def stood_us(timelines: Iterable[Timeline]) -> int:
+    """Return how long tasks of a build waited while none was at work: for what others have."""
+    steps: list[tuple[int, int, int]] = []
+    for timeline in timelines:
+        for part in timeline.parts:
+            began_us = timeline.began_ns // _US + part.at_us
+            waits, works = (1, 0) if part.name == QUEUE else (0, 1)
+            steps += (began_us, waits, works), (began_us + part.took_us, -waits, -works)
+    stood = waiting = working = 0
+    since: int | None = None
+    for at_us, waits, works in sorted(steps):
+        waiting, working = waiting + waits, working + works
+        if waiting and not working:
+            since = at_us if since is None else since
+        elif since is not None:
+            stood += at_us - since if at_us - since > _SHORT_US else 0
+            since = None
+    return stood

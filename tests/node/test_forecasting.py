@@ -21,6 +21,7 @@ from buildnet.pool.build import Status
 from buildnet.pool.estimation.piece import Fate
 from buildnet.pool.estimation.sample import Sample
 from buildnet.pool.estimation.simulation import SimulatedHost
+from buildnet.pool.timeline import EXECUTION, QUEUE, Part, Timeline
 from buildnet.pool.tree import EMPTY_TREE
 from buildnet.pool.workspace import Task, TaskId, Workspace
 
@@ -235,3 +236,17 @@ def test_of_a_build_that_was_held_up_only_its_runs_are_learned(tmp_path: Path) -
         build.forecast.learn(build.reports, HERE, 5700.0)
         assert build.forecast.memory.overhead == []
         assert len(build.forecast.memory.tasks["core#build"].samples) == 1
+
+
+def test_what_a_build_waited_for_others_is_not_taken_for_its_own(tmp_path: Path) -> None:
+    with scene(tmp_path) as build:
+        known(build)
+        build.must_run(CORE)
+        build.unchanged |= {APP: None, DOCS: None}
+        build.at_work()
+        build.ended(CORE, 1000.0)
+        waited = Part(QUEUE, 0, 20_000_000), Part(EXECUTION, 20_000_000, 1_000_000)
+        build.reports[CORE].timeline = Timeline(0, waited)
+        build.forecast.learn(build.reports, HERE, 5000 + 20_000 + 1030.0)
+        ((_, besides_ms),) = build.forecast.memory.overhead
+        assert besides_ms == pytest.approx(20, abs=1)

@@ -20,6 +20,7 @@ from buildnet.pool.timeline import (
     Timeline,
     anchored,
     relative,
+    stood_us,
 )
 
 MS = 1_000_000
@@ -119,3 +120,18 @@ def test_another_host_can_tell_of_nothing_outside_its_time(
 
 def test_upload_follows_execution_in_the_order_of_parts() -> None:
     assert PARTS.index(QUEUE) < PARTS.index(EXECUTION) < PARTS.index(UPLOAD)
+
+
+def test_a_build_stands_while_its_tasks_wait_and_none_is_at_work() -> None:
+    def task(*measured: tuple[str, int, int]) -> Timeline:
+        found = Timeline.of([Timed(name, a * MS, b * MS) for name, a, b in measured], ANCHOR)
+        assert found is not None
+        return found
+
+    first = task((LOOKUP, 0, 10), (QUEUE, 10, 3000), (EXECUTION, 3000, 4000))
+    assert stood_us([]) == 0
+    assert stood_us([first]) == 2_990_000
+    second = task((LOOKUP, 0, 10), (QUEUE, 10, 4005), (EXECUTION, 4005, 5000))
+    assert stood_us([first, second]) == 2_990_000  # its own commands go one after the other
+    third = task((QUEUE, 2000, 7000), (EXECUTION, 7000, 7001))
+    assert stood_us([first, second, third]) == 4_990_000
