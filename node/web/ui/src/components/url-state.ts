@@ -42,6 +42,17 @@ export function useTypedFilter(name: string): [string, (value: string) => void] 
   return [typed ?? kept, setTyped];
 }
 
+/** What is typed in a box that is sent as a whole; it begins anew where the kept value is another. */
+export function useDraft(kept: string): [string, (value: string) => void] {
+  const [of, setOf] = useState(kept);
+  const [typed, setTyped] = useState(kept);
+  if (of !== kept) {
+    setOf(kept);
+    setTyped(kept);
+  }
+  return [typed, setTyped];
+}
+
 /** Changes several filters in the address at once; "" takes one away. */
 export function useSetFilters(): (values: Readonly<Record<string, string>>) => void {
   const [, setParameters] = useSearchParams();

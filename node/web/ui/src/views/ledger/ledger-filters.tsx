@@ -1,7 +1,7 @@
 import { X } from "lucide-react";
 import { useState } from "react";
 import { Choice, FilterBar, SearchBox } from "@/components/filters";
-import { useFilter, useSetFilters, useTypedFilter } from "@/components/url-state";
+import { useDraft, useFilter, useSetFilters, useTypedFilter } from "@/components/url-state";
 import { TYPE_CHOICES } from "@/views/ledger/entry-kind";
 
 const SINCE = [
@@ -39,7 +39,7 @@ export function LedgerFilters({
         options={[["", "any node"], ...names]}
         onChange={setOrigin}
       />
-      <ActorBox key={actor} actor={actor} onChange={setActor} />
+      <ActorBox actor={actor} onChange={setActor} />
       <Choice
         label="Sealed"
         value={sealed}
@@ -60,7 +60,7 @@ export function LedgerFilters({
 
 /** The API wants the whole name of an actor: it is asked for once that was typed. */
 function ActorBox({ actor, onChange }: { actor: string; onChange: (actor: string) => void }) {
-  const [typed, setTyped] = useState(actor);
+  const [typed, setTyped] = useDraft(actor);
   return (
     <form
       className="row ledger-actor"

@@ -1,11 +1,11 @@
-import { type FormEvent, useState } from "react";
+import type { FormEvent } from "react";
 import { Link } from "wouter";
 import { query, type Schema } from "@/api/client";
 import { Command } from "@/components/command";
 import { Field } from "@/components/field";
 import { ProblemView } from "@/components/problem-view";
 import { Empty, Loading } from "@/components/states";
-import { useFilter, useSetFilters } from "@/components/url-state";
+import { useDraft, useFilter, useSetFilters } from "@/components/url-state";
 import { count, dateTime } from "@/format/format";
 import { quoted } from "@/format/shell";
 import { withNames } from "@/views/ledger/entries";
@@ -22,7 +22,6 @@ export function StateAt() {
   return (
     <div className="stack">
       <Question
-        key={`${entity} ${at}`}
         entity={entity}
         at={at}
         onAsk={(wanted, moment) => ask({ entity: wanted, at: moment })}
@@ -50,8 +49,8 @@ function Question({
   at: string;
   onAsk: (entity: string, at: string) => void;
 }) {
-  const [wanted, setWanted] = useState(entity);
-  const [moment, setMoment] = useState(at);
+  const [wanted, setWanted] = useDraft(entity);
+  const [moment, setMoment] = useDraft(at);
   const names = useNodeNames();
   const submit = (event: FormEvent) => {
     event.preventDefault();

@@ -14,6 +14,7 @@ export function SettingRow({
   onChanged: () => Promise<unknown>;
 }) {
   const [text, setText] = useState<string | null>(null);
+  const [wasOpen, setWasOpen] = useState(false);
   const [problem, setProblem] = useState<unknown>(null);
   const [busy, setBusy] = useState(false);
   const toasts = useToasts();
@@ -67,7 +68,12 @@ export function SettingRow({
           type="button"
           className="button"
           aria-label={`Change ${setting.key}`}
-          onClick={() => setText(value)}
+          // biome-ignore lint/a11y/noAutofocus: it takes the place of the field that was closed
+          autoFocus={wasOpen}
+          onClick={() => {
+            setText(value);
+            setWasOpen(true);
+          }}
         >
           Change
         </button>

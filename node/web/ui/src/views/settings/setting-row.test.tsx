@@ -1,0 +1,25 @@
+import { render, screen } from "@testing-library/react";
+import userEvent from "@testing-library/user-event";
+import { expect, it, vi } from "vitest";
+import type { Schema } from "@/api/client";
+import { Toasts } from "@/components/toasts";
+import { SettingRow } from "@/views/settings/setting-row";
+
+vi.mock("@/api/client", () => ({ api: { PUT: async () => ({ data: undefined }) } }));
+
+const setting = { key: "name", value: "anna", origin: "file", live: true } as Schema["Setting"];
+const change = () => screen.getByRole("button", { name: "Change name" });
+
+it("gives the focus back to the button that opened the field", async () => {
+  render(
+    <Toasts>
+      <SettingRow setting={setting} onChanged={async () => {}} />
+    </Toasts>,
+  );
+  expect(document.activeElement).toBe(document.body);
+  for (const keys of ["{Escape}", "{Enter}"]) {
+    await userEvent.click(change());
+    await userEvent.keyboard(keys);
+    expect(document.activeElement).toBe(change());
+  }
+});
