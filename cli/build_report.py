@@ -28,8 +28,8 @@ _UNCHANGED = ("nothing it depends on has changed",)
 
 def task_name(entry: dict[str, Any]) -> str:
     """Return ``core``, or ``core#test`` for another task than build."""
-    name = str(entry["name"])
-    return name if entry["task"] == "build" else f"{name}#{entry['task']}"
+    name = on_one_line(entry["name"])
+    return name if entry["task"] == "build" else on_one_line(f"{name}#{entry['task']}")
 
 
 def outcome_text(entry: dict[str, Any]) -> tuple[str, str]:

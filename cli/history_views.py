@@ -245,12 +245,17 @@ def _why(task: dict[str, Any]) -> str:
         return ""
     said = []
     if task["other_tier"]:
-        said.append(f"{before['tier'] or before['status']} → {after['tier'] or after['status']}")
+        said.append(f"{_came(before)} → {_came(after)}")
     if before["node"] != after["node"]:
         said.append(f"on {after['node_name'] or 'this node'}")
     if task["other_key"]:
         said += task["changes"] or ["another key (what it was made of is not known any more)"]
     return "\n".join(said[:6])
+
+
+def _came(side: dict[str, Any]) -> str:
+    is_result = side["status"] not in ("failed", "cancelled")
+    return str((is_result and side["tier"]) or side["status"])
 
 
 def print_trends(console: Console, found: dict[str, Any]) -> None:

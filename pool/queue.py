@@ -205,8 +205,8 @@ class Queue:
         among: Callable[[Demand], bool] | None = None,
     ) -> list[tuple[Demand, Orders]]:
         """Return what has to be said to whose builds so that one comes at a place (from 1) of the
-        queue, or ``among`` some of the builds in it: those before it keep theirs, those behind it
-        that were placed before go on by as much, for two with one place would stand as they came."""
+        queue, or ``among`` some of the builds in it: those before it keep theirs, and those
+        behind it that were placed go on by as much: two with one place would stand as they came."""
         order = [
             entry.demand for entry in self._ranked(now) if among is None or among(entry.demand)
         ]

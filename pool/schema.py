@@ -15,7 +15,7 @@ from buildnet.mesh.suggest import did_you_mean
 from buildnet.pool.quantity import parse_bytes, parse_duration_s
 from buildnet.pool.version import VersionError, VersionRequirement
 from buildnet.pool.wanted_platform import ARCHITECTURES
-from buildnet.pool.workspace import Problem
+from buildnet.pool.workspace import UNSEEN_HINT, Problem
 from buildnet.pool.yaml_document import YamlDocument, YamlPath
 
 Manager = Literal["npm", "yarn", "pnpm"]
@@ -31,6 +31,8 @@ def _wrong(message: str, hint: str = "") -> PydanticCustomError:
 def _name(value: object) -> object:
     if isinstance(value, str) and not _NAME.fullmatch(value):
         raise _wrong(f"{value!r} cannot be a name", "leave out spaces, '#' and ','")
+    if isinstance(value, str) and not value.isprintable():
+        raise _wrong(f"{value!r} cannot be a name", UNSEEN_HINT)
     return value
 
 
@@ -296,10 +298,11 @@ def _place(path: YamlPath, data: object) -> str:
     for step in path:
         here = here.get(step) if isinstance(here, Mapping) else here[int(step)]
         if isinstance(step, str):
-            names.append(step)
+            names.append(step if step.isprintable() else repr(step)[1:-1])
         elif names == ["packages"]:
             name = here.get("name") if isinstance(here, Mapping) else None
-            names = [name if isinstance(name, str) else f"packages[{step}]"]
+            is_name = isinstance(name, str) and name.isprintable()
+            names = [str(name) if is_name else f"packages[{step}]"]
         else:
             names[-1] += f"[{step}]"
     return ".".join(names) + ": " if names else ""

@@ -21,6 +21,8 @@ BUILD = "build"
 DEFAULT_SOURCES = "default"
 """Among ``sources``: what a package without them reads."""
 PROBLEMS_SHOWN = 20
+UNSEEN_HINT = "leave out what can't be seen: control characters, and those that turn text around"
+"""What helps where a name holds characters that would have it shown as another one."""
 
 
 class Problem(NamedTuple):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Protocol, TypeVar
 
-from buildnet.pool.workspace import Problem, WorkspaceError
+from buildnet.pool.workspace import UNSEEN_HINT, Problem, WorkspaceError
 
 _NO_NAME = re.compile(r"[\s#,\x00-\x1f\x7f]+")
 
@@ -24,7 +24,8 @@ _Placed = TypeVar("_Placed", bound=Placed)
 
 def distinct_name(text: str) -> str:
     """Return a text as the name of a workspace."""
-    return _NO_NAME.sub("-", text).strip("-") or "workspace"
+    seen = "".join(each if each.isprintable() else "-" for each in text)
+    return _NO_NAME.sub("-", seen).strip("-") or "workspace"
 
 
 def unique_names(
@@ -36,7 +37,7 @@ def unique_names(
     """Return the manifests by name; those without one are noted.
 
     Raises:
-        WorkspaceError: two have the same name.
+        WorkspaceError: two have the same name, or one holds what can't be seen.
     """
     found: dict[str, _Placed] = {}
     for manifest in manifests:
@@ -44,6 +45,9 @@ def unique_names(
         name = name_of(manifest)
         if name is None:
             notes.append(f"{where} has no name and is left out")
+        elif not name.isprintable():
+            problem = Problem(where, None, f"{name!r} cannot be a name", UNSEEN_HINT)
+            raise WorkspaceError.of([problem])
         elif name in found:
             problem = Problem(
                 where,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from buildnet.cli.build_report import outcome_text, print_report
+from buildnet.cli.build_report import outcome_text, print_report, task_name
 from buildnet.cli.settings import Settings
 
 REASON = "user namespace: unshare: Operation not permitted"
@@ -135,3 +135,7 @@ def test_no_name_of_a_file_speaks_to_the_terminal(capsys: pytest.CaptureFixture[
     # Nor does it begin lines, but for the three texts of an error.
     lines = [line for line in said.split("\n") if line.startswith(".txt")]
     assert len(lines) == 3
+
+
+def test_a_name_of_elsewhere_does_not_turn_the_line_around() -> None:
+    assert task_name({"name": "a\u202eb", "task": "t\x1b[31m"}) == "a\ufffdb#t\ufffd[31m"

@@ -442,3 +442,16 @@ def test_nested_packages_are_not_their_parents_sources(make: Make) -> None:
 )
 def test_ranges(spec: str, version: str, possible: bool) -> None:
     assert may_mean(spec, version) is possible
+
+
+def test_a_name_that_would_be_shown_as_another_one_is_refused(make: Make) -> None:
+    with pytest.raises(WorkspaceError, match=r"'a\\u202eb' cannot be a name") as caught:
+        detect_workspace(
+            make(
+                {
+                    "package.json": {"name": "w", "workspaces": ["packages/*"]},
+                    "packages/a/package.json": package("a\u202eb"),
+                }
+            )
+        )
+    assert "turn text around" in str(caught.value.hint)

@@ -227,6 +227,9 @@ def errors(read: Read, text: str) -> list[tuple[int | None, str, str | None]]:
         ("sources: [link/x]", "'link/x' leads out of the workspace through a symbolic", "copy"),
         ("tools: [a b]", "core.tools[0]: 'b' is no version requirement", "write >=20"),
         ("tools: ['a#']", "core.tools[0]: 'a#' cannot be a name", ""),
+        ('labels: ["a\\u202eb"]', r"core.labels[0]: 'a\u202eb' cannot be a name", "turn text"),
+        ('labels: ["a\\u200bb"]', r"'a\u200bb' cannot be a name", "can't be seen"),
+        ('tasks: {"t\\u202e": {cmd: 5}}', r"core.tasks.t\u202e", ""),
     ],
 )
 def test_errors_of_a_package(
