@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { Pen } from "@/components/log-viewer/ink";
-import { markName, parse, penAt, plainOf } from "@/components/log-viewer/log-line";
+import { parse, penAt, plainOf } from "@/components/log-viewer/log-line";
 import { LogText } from "@/components/log-viewer/log-text";
+import { markName } from "@/format/seen";
 
 const E = "\u001b";
 

@@ -1,5 +1,6 @@
 import { type Ink, Pen } from "@/components/log-viewer/ink";
 import type { LogText } from "@/components/log-viewer/log-text";
+import { MARK, markName } from "@/format/seen";
 
 /** Letters that look alike; `isMark`: characters that draw nothing, or move what stands around. */
 export interface Span {
@@ -29,15 +30,6 @@ const SIMPLE = /^[^\u0000-\u0008\u000a-\u001f]*$/;
 // What moves to and fro in a line, or erases some of it.
 // biome-ignore lint/suspicious/noControlCharactersInRegex: what is looked for are those
 const MOVES = /[\r\b]|\u001b\[[0-?]*[CDGK]/;
-const MARK =
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: what is looked for are those
-  /[\u0000-\u0008\u000a-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]+/gu;
-
-const CONTROLS =
-  "NUL SOH STX ETX EOT ENQ ACK BEL BS TAB LF VT FF CR SO SI DLE DC1 DC2 DC3 DC4 NAK SYN ETB CAN EM SUB ESC FS GS RS US".split(
-    " ",
-  );
-
 /** The colours in which a row begins. */
 export function penAt(text: LogText, row: number): Pen {
   let pen = Pen.PLAIN;
@@ -80,12 +72,6 @@ export function marksText(text: string): string {
     else runs.push({ name, times: 1 });
   }
   return runs.map(({ name, times }) => (times === 1 ? name : `${name}×${times}`)).join(" ");
-}
-
-/** A name in place of a character that can't be seen. */
-export function markName(character: string): string {
-  const code = character.codePointAt(0) ?? 0;
-  return CONTROLS[code] ?? `U+${code.toString(16).toUpperCase().padStart(4, "0")}`;
 }
 
 /** One line of a terminal: what comes after "\r" is written over what was there. */

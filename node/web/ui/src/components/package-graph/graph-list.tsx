@@ -36,7 +36,12 @@ export function GraphList({
       name: "package",
       cell: (node) => (
         <span className="row">
-          <button type="button" className="button plain link" onClick={() => onSelect(node.id)}>
+          <button
+            type="button"
+            className="button plain link task-name"
+            title={node.label}
+            onClick={() => onSelect(node.id)}
+          >
             {node.label}
           </button>
           {node.within !== null && (

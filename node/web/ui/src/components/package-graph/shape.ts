@@ -1,3 +1,4 @@
+import { seen } from "@/format/seen";
 /** What of a graph of packages is shown: collapsed, grouped, or one package's relatives alone. */
 
 export type GraphState =
@@ -80,7 +81,7 @@ export function shown(packages: readonly GraphPackage[], wishes: Wishes): Shown 
       standsFor.set(one.id, one.id);
       nodes.push({
         id: one.id,
-        label: one.id,
+        label: seen(one.id),
         state: one.state,
         members: null,
         hidden: wishes.collapsed.has(one.id) ? one.needs.filter((id) => !kept.has(id)).length : 0,

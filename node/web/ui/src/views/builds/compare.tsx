@@ -9,8 +9,9 @@ import { type Column, Table } from "@/components/table";
 import { useFilter, useSetFilters } from "@/components/url-state";
 import { dateTime, duration } from "@/format/format";
 import { ViewHead } from "@/layout/frame";
-import { TIER_WORDS } from "@/views/builds/tasks";
+import { resultWords } from "@/views/builds/tasks";
 import "@/views/builds/builds.css";
+import { seen } from "@/format/seen";
 import { quoted } from "@/format/shell";
 
 type Compared = Schema["ComparedTask"];
@@ -165,7 +166,15 @@ function signed(ms: number): string {
 }
 
 const COLUMNS: Column<Compared>[] = [
-  { name: "task", cell: (one) => one.task, sort: (one) => one.task },
+  {
+    name: "task",
+    cell: (one) => (
+      <span className="task-name" title={seen(one.task)}>
+        {seen(one.task)}
+      </span>
+    ),
+    sort: (one) => one.task,
+  },
   { name: "before", cell: (one) => <Cell side={one.before} /> },
   { name: "after", cell: (one) => <Cell side={one.after} /> },
   {
@@ -195,7 +204,7 @@ function Cell({ side }: { side: Schema["ComparedSide"] | null }) {
   if (side === null) return <span className="soft">not in it</span>;
   return (
     <span className="small">
-      {side.tier === null ? side.status : (TIER_WORDS[side.tier] ?? side.tier)}
+      {resultWords(side) || side.status}
       {side.work_ms > 0 && `, ${duration(side.work_ms)}`}
       {side.node_name !== null && <span className="soft"> on {side.node_name}</span>}
     </span>

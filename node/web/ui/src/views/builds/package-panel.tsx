@@ -3,8 +3,9 @@ import { Link } from "wouter";
 import { useMay } from "@/api/session";
 import { LOOKS } from "@/components/package-graph/states";
 import { duration } from "@/format/format";
+import { seen } from "@/format/seen";
 import { again, useStart } from "@/views/builds/start";
-import { type BuildTask, nodeName, TIER_WORDS } from "@/views/builds/tasks";
+import { type BuildTask, nodeName, resultWords } from "@/views/builds/tasks";
 import type { ShownBuild } from "@/views/builds/use-build";
 import { useNames } from "@/views/builds/use-names";
 
@@ -25,7 +26,7 @@ export function PackagePanel({
   return (
     <>
       <div className="row between">
-        <h2>{name}</h2>
+        <h2>{seen(name)}</h2>
         <button
           type="button"
           className="button plain icon"
@@ -62,11 +63,11 @@ function TaskFacts({ task }: { task: BuildTask }) {
         {task.task} <span className={`graph-key ${task.state}`}>{LOOKS[task.state].words}</span>
       </h3>
       <dl className="facts small">
-        {report?.tier && (
+        {report?.tier && resultWords(report) && (
           <>
             <dt>Result</dt>
             <dd>
-              {TIER_WORDS[report.tier] ?? report.tier} <span className="soft">({report.tier})</span>
+              {resultWords(report)} <span className="soft">({report.tier})</span>
             </dd>
           </>
         )}

@@ -5,7 +5,8 @@ import { LOOKS } from "@/components/package-graph/states";
 import { type Column, Table } from "@/components/table";
 import { useFilter } from "@/components/url-state";
 import { duration, plural } from "@/format/format";
-import { type BuildTask, type Names, nodeName, ORDER, TIER_WORDS } from "@/views/builds/tasks";
+import { seen } from "@/format/seen";
+import { type BuildTask, type Names, nodeName, ORDER, resultWords } from "@/views/builds/tasks";
 import type { ShownBuild } from "@/views/builds/use-build";
 import { useNames } from "@/views/builds/use-names";
 import "@/components/package-graph/package-graph.css";
@@ -55,7 +56,13 @@ function columnsOf(names: Names): Column<BuildTask>[] {
     {
       name: "task",
       cell: (task) => (
-        <Link href={`?tab=graph&package=${encodeURIComponent(task.name)}`}>{task.key}</Link>
+        <Link
+          className="task-name"
+          title={seen(task.key)}
+          href={`?tab=graph&package=${encodeURIComponent(task.name)}`}
+        >
+          {seen(task.key)}
+        </Link>
       ),
       sort: (task) => task.key,
     },
@@ -78,11 +85,9 @@ function columnsOf(names: Names): Column<BuildTask>[] {
       name: "tier",
       title: "result",
       cell: (task) => (
-        <span className="result-words">
-          {task.report?.tier && (TIER_WORDS[task.report.tier] ?? task.report.tier)}
-        </span>
+        <span className="result-words">{task.report !== null && resultWords(task.report)}</span>
       ),
-      sort: (task) => task.report?.tier,
+      sort: (task) => task.report && resultWords(task.report),
     },
     { name: "why", cell: (task) => <Why task={task} /> },
     {

@@ -50,6 +50,12 @@ export const TIER_WORDS: Record<string, string> = {
   "hash-skip": "touched, but the same",
 };
 
+/** What came of a task; "": nothing yet. A command that ran and failed built nothing. */
+export function resultWords(one: { status: string; tier: string | null }): string {
+  if (one.status === "failed" || one.status === "cancelled") return one.status;
+  return one.tier === null ? "" : (TIER_WORDS[one.tier] ?? one.tier);
+}
+
 export function keyOf(name: string, task: string): string {
   return task === "build" ? name : `${name}#${task}`;
 }
