@@ -2,18 +2,12 @@ import { useMemo, useState } from "react";
 import { useNow } from "@/components/age";
 import { ago } from "@/format/format";
 import type { PoolNode } from "@/live/pool-nodes";
-import { cellPaths } from "@/views/topology/grid-paths";
+import { cellPaths, MOVES } from "@/views/topology/grid-paths";
 import { nearGroups } from "@/views/topology/layout";
 import { type Links, linkWords } from "@/views/topology/links";
 
 const CELL = 11;
 const HEAD = 92;
-const MOVES: Record<string, readonly [number, number]> = {
-  ArrowUp: [-1, 0],
-  ArrowDown: [1, 0],
-  ArrowLeft: [0, -1],
-  ArrowRight: [0, 1],
-};
 
 /**
  * The matrix of many nodes: small cells, and the figure of the one that is pointed at or that the

@@ -20,3 +20,11 @@ export function cellPaths(
   }
   return Object.fromEntries([...parts].map(([grade, cells]) => [grade, cells.join("")]));
 }
+
+/** How far each arrow key leads: rows, columns. */
+export const MOVES: Record<string, readonly [number, number]> = {
+  ArrowUp: [-1, 0],
+  ArrowDown: [1, 0],
+  ArrowLeft: [0, -1],
+  ArrowRight: [0, 1],
+};

@@ -3,22 +3,48 @@ import { Link as To } from "wouter";
 import { useNow } from "@/components/age";
 import { ago, latency } from "@/format/format";
 import type { PoolNode } from "@/live/pool-nodes";
+import { MOVES } from "@/views/topology/grid-paths";
 import { type Link, type Links, linkWords } from "@/views/topology/links";
 
 /** Each node's round trip to each other, as a table: colour and figure. */
 export function Matrix({ nodes, links }: { nodes: readonly PoolNode[]; links: Links }) {
   const [at, setAt] = useState<{ row: string; column: string } | null>(null);
+  // One cell is reached by Tab, the others from there by arrow keys.
+  const [entry, setEntry] = useState<string | null>(null);
   const now = useNow();
+  const ids = nodes.map((node) => node.id);
+  const cells = new Set(ids.flatMap((row) => ids.map((column) => `${row} ${column}`)));
+  const entered = entry !== null && cells.has(entry) ? entry : `${ids[0]} ${ids[1]}`;
   const follow = (event: React.SyntheticEvent) => {
     const cell = (event.target as HTMLElement).closest<HTMLElement>("[data-row]");
     if (cell) setAt({ row: cell.dataset.row ?? "", column: cell.dataset.column ?? "" });
+  };
+  const move = (event: React.KeyboardEvent<HTMLTableElement>) => {
+    const by = MOVES[event.key];
+    const from = (event.target as HTMLElement).dataset;
+    if (by === undefined || from.row === undefined || from.column === undefined) return;
+    event.preventDefault();
+    let row = ids.indexOf(from.row) + by[0];
+    let column = ids.indexOf(from.column) + by[1];
+    if (row === column) {
+      // There is no link from a node to itself: over it.
+      row += by[0];
+      column += by[1];
+    }
+    const selector = `[data-row="${ids[row]}"][data-column="${ids[column]}"]`;
+    event.currentTarget.querySelector<HTMLElement>(selector)?.focus();
   };
   return (
     <div className="table-frame matrix-frame">
       <table
         className="matrix"
         onMouseOver={follow}
-        onFocus={follow}
+        onFocus={(event) => {
+          follow(event);
+          const { row, column } = event.target.dataset;
+          if (row !== undefined && column !== undefined) setEntry(`${row} ${column}`);
+        }}
+        onKeyDown={move}
         onMouseLeave={() => setAt(null)}
         onBlur={() => setAt(null)}
       >
@@ -50,8 +76,7 @@ export function Matrix({ nodes, links }: { nodes: readonly PoolNode[]; links: Li
                     key={column.id}
                     data-row={row.id}
                     data-column={column.id}
-                    // biome-ignore lint/a11y/noNoninteractiveTabindex: its tip is for the keyboard, too
-                    tabIndex={0}
+                    tabIndex={entered === `${row.id} ${column.id}` ? 0 : -1}
                     title={tip(row, column, link, now)}
                     className={`grade-${link?.grade ?? "unknown"} ${lit ? "lit" : ""}`}
                   >
