@@ -156,7 +156,9 @@ function Result({ estimate }: { estimate: Known<Schema["BuildEstimate"]> }) {
           )}
           <dt>Confidence</dt>
           <dd>
-            {estimate.confidence_level} ({percent(estimate.confidence, 1)})
+            {estimate.confidence > 0
+              ? `${estimate.confidence_level} (${percent(estimate.confidence, 1)})`
+              : "low: nothing was measured yet"}
           </dd>
           <dt>One after another</dt>
           <dd>{duration(estimate.work_ms)}</dd>

@@ -182,7 +182,9 @@ const Offered = memo(
               <span className="unseen">Drag </span>
               {what}
             </span>{" "}
-            <span className="soft small ellipsis">{takes ? more : words}</span>
+            <span className={takes ? "soft small ellipsis" : "soft small"}>
+              {takes ? more : words}
+            </span>
           </span>{" "}
           {where === undefined ? <span className="unseen">of {of}</span> : <Badge>{where}</Badge>}
         </button>

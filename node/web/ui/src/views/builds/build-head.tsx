@@ -7,6 +7,7 @@ import { useNodes } from "@/live/use-live";
 import { askedFor } from "@/views/builds/asked-for";
 import { buildCommand } from "@/views/builds/commands";
 import { EstimateWords } from "@/views/builds/estimate-words";
+import { homeOf, OnItsNode } from "@/views/builds/home";
 import { doneOf } from "@/views/builds/live-build";
 import { Progress } from "@/views/builds/progress";
 import type { ShownBuild } from "@/views/builds/use-build";
@@ -79,6 +80,7 @@ export function BuildHead({ build }: { build: ShownBuild }) {
       {said?.request && (
         <details>
           <summary className="soft small">On the command line</summary>
+          <OnItsNode build={build} />
           <Command line={buildCommand(said.request, said.root)} />
           <Command
             line={
@@ -166,17 +168,11 @@ function driverOf(
   build: ShownBuild,
   nodes: readonly { id: string; name: string; this_node: boolean }[],
 ) {
-  const { told, live } = build;
+  const { told } = build;
   const durable = told?.durable ?? null;
   if (durable !== null && durable.state === "elsewhere") {
     return `${durable.node_name ?? durable.node ?? "another node"} (it took over)`;
   }
-  const id =
-    told?.recorded_on?.node_id ??
-    (told !== null && "node_id" in told ? (told as Schema["BuildReport"]).node_id : null) ??
-    live.begun?.node_id ??
-    null;
-  const node = nodes.find((one) => (id === null ? one.this_node : one.id === id));
-  const name = node?.name ?? told?.recorded_on?.name ?? id ?? "this node";
-  return node?.this_node ? `${name} (this node)` : name;
+  const { name, isHere } = homeOf(build, nodes);
+  return isHere ? `${name} (this node)` : name;
 }

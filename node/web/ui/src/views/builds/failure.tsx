@@ -7,6 +7,7 @@ import { plural } from "@/format/format";
 import { seen } from "@/format/seen";
 import { quoted } from "@/format/shell";
 import { buildCommand } from "@/views/builds/commands";
+import { OnItsNode } from "@/views/builds/home";
 import type { BuildTask } from "@/views/builds/tasks";
 import type { ShownBuild } from "@/views/builds/use-build";
 
@@ -85,6 +86,7 @@ function FailedTask({ task, build }: { task: BuildTask; build: ShownBuild }) {
         <Link href={`?tab=graph&package=${encodeURIComponent(task.name)}`}>In the graph</Link>
       </div>
       <Command line={`buildnet history ${build.id} --log ${quoted(task.key)}`} />
+      <OnItsNode build={build} />
       <Command line={buildCommand({ packages: [task.name], task: task.task }, root)} />
     </div>
   );
