@@ -16,6 +16,8 @@ import type { Bar, Rows } from "@/views/builds/timeline-rows";
 
 const TALLEST = 460;
 const SHORTEST_MS = 1;
+/** Who moves the pointer so many pixels drags, and clicks nothing. */
+const DRAG = 4;
 
 /** The drawing: one canvas as large as what is seen, whatever the number of tasks. */
 export function TimelineCanvas({
@@ -38,6 +40,7 @@ export function TimelineCanvas({
   const full = AXIS + rows.labels.length * ROW + 6;
   const height = Math.min(full, TALLEST);
   const picture = useRef<Picture | null>(null);
+  const pressed = useRef<{ x: number; y: number } | null>(null);
 
   useEffect(() => {
     const seen = new ResizeObserver(([entry]) => setWidth(entry?.contentRect.width ?? 0));
@@ -165,8 +168,15 @@ export function TimelineCanvas({
             onKeyDown={keys}
             onPointerMove={point}
             onPointerLeave={() => setOver(null)}
-            onPointerDown={(event) => event.currentTarget.setPointerCapture(event.pointerId)}
-            onClick={() => onChoose(over?.bar.key ?? null)}
+            onPointerDown={(event) => {
+              pressed.current = { x: event.clientX, y: event.clientY };
+              event.currentTarget.setPointerCapture(event.pointerId);
+            }}
+            onClick={(event) => {
+              const { x, y } = pressed.current ?? { x: event.clientX, y: event.clientY };
+              if (Math.hypot(event.clientX - x, event.clientY - y) >= DRAG) return;
+              onChoose(over?.bar.key ?? null);
+            }}
           />
         </div>
       </div>
