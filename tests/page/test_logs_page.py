@@ -218,6 +218,7 @@ def test_a_link_leads_to_a_line_far_down_in_a_log_of_another_node(
     expect(page.get_by_text("line 50000 of")).to_be_in_viewport()
     page.evaluate("scrollTo(0, 0)")
     page.get_by_label("Search the log").fill("line 70707")
+    expect(page.get_by_text("1 found")).to_be_visible()
     page.keyboard.press("Enter")
     expect(page.get_by_text("line 70707 of")).to_be_in_viewport()
 
