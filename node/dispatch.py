@@ -65,6 +65,8 @@ class Dispatcher:
     """Whether a command that failed on a host may be tried elsewhere."""
     may_stay: Callable[[Prepared], bool] = lambda prepared: True
     """Whether this node may run a command."""
+    is_crowded: Callable[[Prepared], bool] = lambda prepared: False
+    """Whether a command that was to run here had better look for another place."""
     install_token: CancelToken = field(default_factory=CancelToken)
     contests: Contests = field(default_factory=Contests)
     _installing: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -120,6 +122,8 @@ class Dispatcher:
             if task.dependencies_tree:
                 await self._install_once(token)
             if host is None:
+                if self.is_crowded(prepared):  # others were quicker
+                    return None
                 report.could_not_run = True
                 await self._run_here(report, token, work, task.requirements)
                 report.could_not_run = False

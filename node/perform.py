@@ -127,6 +127,7 @@ class Performer:
             times=self.times,
             has_other_place=self.places.has_other_place,
             may_stay=self.places.may_stay,
+            is_crowded=self.places.is_crowded,
         )
         if self.unchanged:
             self._telling.up_to_date(len(self.unchanged))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -25,7 +26,10 @@ from buildnet.pool.straggling import NOT_BEGUN_S, is_straggler
 from buildnet.pool.workspace import TaskId
 
 OTHERS_ASKED_S = 2.0
-"""So long a command that failed here waits for another host, if it is to run again."""
+"""So long a command waits for another host that failed here and is to run again, or for which other
+builds leave no room here."""
+_WORTH_ASKING_MS = 1000.0
+"""What takes less than that waits for its turn here instead."""
 _LATER_S = 0.05
 """So much after a moment has passed it has for all clocks."""
 PATIENCE_S = 10.0
@@ -95,7 +99,7 @@ class NodePlaces:
     _at_home: set[TaskId] = field(default_factory=set)
     _elsewhere: dict[TaskId, OtherHost] = field(default_factory=dict)
     _asked: dict[TaskId, float] = field(default_factory=dict)
-    """Until when commands wait for a host that they have not run on."""
+    """Until when commands wait for another host: each does so once, but for failures."""
     _hopeless_since: dict[Needs, float] = field(default_factory=dict)
 
     def sort(self, task: TaskId) -> Hashable:
@@ -135,11 +139,12 @@ class NodePlaces:
                 return Answer.WAITS
             if host is None and None in tried and self._asks_others(hosts, task, len(tried)):
                 return Answer.WAITS
+            if host is None and self.home.has_room_for(task) and self.is_crowded(prepared):
+                return Answer.FULL
         if host is None and not may_stay:
             return Answer.FULL
         if host is None and self.home.take(task) is Answer.FULL:
             return Answer.FULL
-        self._asked.pop(task, None)
         if host is not None:
             self._elsewhere[task] = host
         else:
@@ -164,6 +169,20 @@ class NodePlaces:
     def _asks_others(self, hosts: OtherHosts, task: TaskId, tried: int) -> bool:
         lenders = sum(each.lends_nothing is None for each in hosts.known.others)
         return lenders >= tried and self.clock() < self._asked.get(task, 0.0)
+
+    def is_crowded(self, prepared: Prepared) -> bool:
+        """Tell whether other builds have the slots of this node that are free for this one, and a
+        command had better ask for one of another host, for a moment, than stand in line here."""
+        hosts, task, needs = self.hosts, prepared.task.id, needs_of(prepared)
+        if hosts is None or not hosts.may_take(prepared):
+            return False
+        is_short = self.durations_ms.get(task, math.inf) < _WORTH_ASKING_MS
+        if is_short or self.workers.free[0] >= self.home.sort(task):
+            return False
+        if not hosts.owners(needs, hosts.borrowing.members):
+            return False
+        hosts.borrowing.waits_for_home = True
+        return self.clock() < self._asked.setdefault(task, self.clock() + OTHERS_ASKED_S)
 
     def _had_better_wait(self, hosts: OtherHosts, task: TaskId, host: OtherHost | None) -> bool:
         """Tell whether a command ends sooner on a slot that is busy now."""
@@ -318,9 +337,11 @@ class NodePlaces:
         return of_labels(frozenset())
 
     def patience_left(self, now: float) -> float | None:
-        """Return after how many seconds something may be hopeless; None: nothing will be."""
-        began = min(self._hopeless_since.values(), default=None)
-        return None if began is None else max(0.1, began + PATIENCE_S - now)
+        """Return after how many seconds something may be hopeless, or has asked others for long
+        enough; None: nothing will be."""
+        ends = [began + PATIENCE_S for began in self._hopeless_since.values()]
+        ends += [until + _LATER_S for until in self._asked.values() if until + _LATER_S > now]
+        return max(0.1, min(ends) - now) if ends else None
 
     def elsewhere(self, task: TaskId) -> OtherHost | None:
         """Return the slot that a task was given; None: it is one of this node."""

@@ -69,6 +69,8 @@ class Borrowing:
     """What waits for a lease."""
     kept: tuple[Want, ...] = ()
     """What is kept to the build's end, used or not."""
+    waits_for_home: bool = False
+    """Whether it is to be looked at again once this node has other room."""
 
     @property
     def members(self) -> tuple[bytes, ...]:
@@ -113,6 +115,13 @@ class Borrower:
         borrowing = Borrowing(self, build, on_change)
         self._builds[build] = borrowing
         return borrowing
+
+    def home_changed(self) -> None:
+        """Have builds look again that wait for room on this node."""
+        for borrowing in tuple(self._builds.values()):
+            if borrowing.waits_for_home:
+                borrowing.waits_for_home = False
+                borrowing.on_change()
 
     def take(self, event: GuestEvent) -> None:
         """Take note of what happens, and of what others say."""

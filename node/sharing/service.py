@@ -230,6 +230,8 @@ class Sharing:
             self._lender.room_changed()
 
     def _room_changed(self) -> None:
+        if self._borrower is not None:
+            self._borrower.home_changed()
         cluster = self._cluster
         if cluster is None or len(cluster.local.members.members) < 2:
             return  # nobody is lent to; who comes is told by the next tick

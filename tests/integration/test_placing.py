@@ -77,6 +77,20 @@ def test_strategies_change_where_commands_run(trio: Cluster, tmp_path: Path) -> 
     assert report["choice"]["strategy"] == "round_robin"
 
 
+def test_builds_of_one_command_use_hosts_that_have_nothing_to_do(
+    trio: Cluster, tmp_path: Path
+) -> None:
+    here = trio.members[0]
+    roots = [workspace(tmp_path / f"lone{number}", 1, 5.0) for number in range(5)]
+    builds = [Building(here, root) for root in roots]
+    for build in builds:
+        build.until_started(1)
+    assert not any(build.count("task_finished") for build in builds)
+    used = sum((where(build.report()) for build in builds), Counter[str]())
+    assert used[here.identity] == 2, used
+    assert used.total() == 5
+
+
 def test_no_more_nodes_are_used_than_may(trio: Cluster, tmp_path: Path) -> None:
     here, *_ = trio.members
     configure(here, "two", max_nodes=2, strategy="fastest")

@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from buildnet.mesh.digest import Digest
-from buildnet.node.places import PATIENCE_S, NodePlaces
+from buildnet.node.places import OTHERS_ASKED_S, PATIENCE_S, NodePlaces
 from buildnet.node.pool_results import PoolResults
 from buildnet.node.resolve import Prepared
 from buildnet.node.sharing.borrower import Borrowed, Borrowing
@@ -311,7 +311,8 @@ def test_places_are_given_at_home_and_elsewhere_and_given_back() -> None:
     def work(hosts: OtherHosts, leases: Leases) -> None:
         names = [f"t{number}" for number in range(4)]
         workers: Any = SimpleNamespace(free=(2, None), grant=Grant(2))
-        places = NodePlaces(Slots(1), workers, hosts)
+        now = [0.0]
+        places = NodePlaces(Slots(1), workers, hosts, clock=lambda: now[0])
         for name in names:
             places.prepared[TaskId(name, "build")] = prepared_of(name)
         places.begin()
@@ -321,10 +322,16 @@ def test_places_are_given_at_home_and_elsewhere_and_given_back() -> None:
         found = [places.elsewhere(task) for task in ids[:3]]
         assert [each and each.lease.owner for each in found] == [FAST.key, FAST.key, None]
         places.give_back(ids[2])
-        workers.free = (0, None)  # taken by others: waited for, where there is nothing else
+        workers.free = (0, None)  # taken by others: waited for once nobody lends for a moment
+        places.begin()
+        assert places.take(ids[3]) is Answer.FULL
+        assert hosts.borrowing.waits_for_home
+        assert places.patience_left(now[0]) == pytest.approx(OTHERS_ASKED_S, abs=0.1)
+        now[0] += OTHERS_ASKED_S
         places.begin()
         assert places.take(ids[3]) is taken
         assert places.elsewhere(ids[3]) is None
+        assert not places.is_crowded(places.prepared[ids[3]])
 
     on_loop(work, most=2, preferences=Preferences(strategy="fastest"))
 
