@@ -66,7 +66,3 @@ export function StatusIcon({ status }: { status: string }) {
 export function Badge({ tone = "calm", children }: { tone?: Tone; children: ReactNode }) {
   return <span className={`badge ${tone}`}>{children}</span>;
 }
-
-export function toneOf(status: string): Tone {
-  return STATUS[status]?.[0] ?? "calm";
-}

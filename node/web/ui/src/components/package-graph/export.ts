@@ -109,11 +109,3 @@ export async function toPng(svg: string): Promise<Blob> {
     URL.revokeObjectURL(address);
   }
 }
-
-export function save(content: Blob, name: string): void {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(content);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-}

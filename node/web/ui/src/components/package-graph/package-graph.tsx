@@ -2,7 +2,7 @@ import { Download, FolderMinus, ListTree, Network } from "lucide-react";
 import { lazy, Suspense, useCallback, useDeferredValue, useMemo, useState } from "react";
 import { Choice, SearchBox } from "@/components/filters";
 import { CloseDirectory } from "@/components/package-graph/close-directory";
-import { save, toPng, toSvg } from "@/components/package-graph/export";
+import { toPng, toSvg } from "@/components/package-graph/export";
 import { GraphList } from "@/components/package-graph/graph-list";
 import {
   directoryOf,
@@ -14,6 +14,7 @@ import {
 } from "@/components/package-graph/shape";
 import { LOOKS } from "@/components/package-graph/states";
 import { useLayout } from "@/components/package-graph/use-layout";
+import { save } from "@/components/save";
 import { Loading } from "@/components/states";
 import { useToasts } from "@/components/toasts";
 import { useFilter } from "@/components/url-state";

@@ -4,6 +4,7 @@ import { useState } from "react";
 import { Command, CopyButton } from "@/components/command";
 import { Dialog } from "@/components/dialog";
 import { Choice } from "@/components/filters";
+import { save } from "@/components/save";
 import { type Draft, toDocument } from "@/views/builder/draft";
 import { toJson, toYaml } from "@/views/builder/text";
 
@@ -15,13 +16,11 @@ export function ExportDialog({ draft, onClose }: { draft: Draft; onClose: () => 
     queryKey: ["exported", format, document],
     queryFn: async () => (format === "yaml" ? await toYaml(document) : toJson(document)),
   }).data;
-  const save = () => {
-    const link = window.document.createElement("a");
-    link.href = URL.createObjectURL(new Blob([text ?? ""], { type: "text/plain" }));
-    link.download = `${draft.id || "configuration"}.${format}`;
-    link.click();
-    URL.revokeObjectURL(link.href);
-  };
+  const saveText = () =>
+    save(
+      new Blob([text ?? ""], { type: "text/plain" }),
+      `${draft.id || "configuration"}.${format}`,
+    );
   return (
     <Dialog title="Export the configuration" onClose={onClose}>
       <div className="row between">
@@ -36,7 +35,7 @@ export function ExportDialog({ draft, onClose }: { draft: Draft; onClose: () => 
         />
         <div className="row">
           <CopyButton text={text ?? ""} label="Copy the text" />
-          <button type="button" className="button" onClick={save} disabled={text === undefined}>
+          <button type="button" className="button" onClick={saveText} disabled={text === undefined}>
             <Download aria-hidden size={16} /> Download
           </button>
         </div>

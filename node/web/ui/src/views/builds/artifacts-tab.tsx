@@ -4,7 +4,7 @@ import { useMay } from "@/api/session";
 import { CopyButton } from "@/components/command";
 import { FilterBar, SearchBox } from "@/components/filters";
 import { NotAnswered } from "@/components/kept";
-import { save } from "@/components/package-graph/export";
+import { save } from "@/components/save";
 import { Empty, Loading } from "@/components/states";
 import { useToasts } from "@/components/toasts";
 import { useFilter } from "@/components/url-state";

@@ -2,6 +2,7 @@ import { Download } from "lucide-react";
 import { api } from "@/api/client";
 import { ActionButton } from "@/components/action-button";
 import { Command } from "@/components/command";
+import { save } from "@/components/save";
 import type { Entry } from "@/views/ledger/use-entries";
 
 const ID_CHARACTERS = 16;
@@ -13,7 +14,7 @@ export function ProofCard({ entry }: { entry: Entry }) {
     const { data } = await api.GET("/api/ledger/entries/{entry_id}/proof", {
       params: { path: { entry_id: entry.id } },
     });
-    if (data !== undefined) save(data.proof, file);
+    if (data !== undefined) saveProof(data.proof, file);
   };
   return (
     <section className="card stack tight" aria-labelledby="entry-proof">
@@ -47,12 +48,6 @@ export function ProofCard({ entry }: { entry: Entry }) {
   );
 }
 
-function save(base64: string, name: string): void {
-  const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
-  const address = URL.createObjectURL(new Blob([bytes]));
-  const link = document.createElement("a");
-  link.href = address;
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(address));
+function saveProof(base64: string, name: string): void {
+  save(new Blob([Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0))]), name);
 }
