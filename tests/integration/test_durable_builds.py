@@ -128,6 +128,12 @@ def test_a_build_goes_on_where_its_node_is_killed(trio: Cluster, tmp_path: Path)
     assert told["durable"]["state"] == "ended elsewhere"
     assert told["durable"]["node"] == stand_in
     assert actions(told) == actions(report)
+    for node in (asked, keeper):  # as it was asked for, and from then to its end
+        listed = node.get("/api/builds")["builds"]
+        (each,) = [one for one in listed if build_id in (one.get("id"), one.get("build_id"))]
+        assert each["request"]["packages"] == []
+        whole_ms = (each["completed_at"] - each["started_at"]) * 1000
+        assert each["duration_ms"] == pytest.approx(whole_ms, abs=1000)
     assert f"{keeper.name} brought it to its end" in asked("history", build_id).out
     trio.settle()
     again = asked.command.build(root)
