@@ -1,0 +1,1 @@
+function e(e,t){let n=document.createElement(`a`),r=typeof e==`string`?null:URL.createObjectURL(e);n.href=r??String(e),n.download=t,n.click(),r!==null&&setTimeout(()=>URL.revokeObjectURL(r),1e4)}export{e as t};
