@@ -148,7 +148,7 @@ def opening(person: Person) -> list[Figure]:
 def nodes(person: Person) -> list[Figure]:
     """Look for nodes."""
     person.go("/ui/nodes")
-    search = person.typing("Name, tag, processor…", "er-07")
+    search = person.typing("Name, tag, CPU…", "er-07")
     as_cards = reversed(person.choosing("As"))
     row = person.in_turn("main table a")
     return [
@@ -334,11 +334,11 @@ def main() -> int:
     parser.add_argument("--nodes", type=int, default=100)
     parser.add_argument("--turns", type=int, default=20, help="how often each thing is done")
     parser.add_argument("--only", choices=PARTS, help="measure this part alone")
-    parser.add_argument("--short", action="store_true", help="160 packages, one turn, for CI")
+    parser.add_argument("--short", action="store_true", help="120 packages, one turn, for CI")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     arguments = parser.parse_args()
     if arguments.short:
-        arguments.packages, arguments.turns = 160, 1
+        arguments.packages, arguments.turns = 120, 1
     program = find_chromium()
     if program is None:
         print("there is no Chromium: apt-get install chromium", file=sys.stderr)

@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from testbed.ledger_calls import until
 from testbed.ledger_flips import Flips
 from testbed.ledger_kills import Kills, agreed, grow
@@ -90,6 +92,7 @@ def test_the_state_at_a_past_seal_is_what_was_shown_as_sealed_then(tmp_path: Pat
                 assert node.get(f"/api/ledger/state?entity={entity}&at={height}") == told
 
 
+@pytest.mark.thorough
 def test_voters_change_while_nodes_that_write_are_killed(tmp_path: Path) -> None:
     """Two more join meanwhile: three vote in the beginning, five in the end."""
     with Cluster(tmp_path, 3) as cluster:

@@ -222,6 +222,7 @@ def _stopped(node: Node) -> bytes:
     return content
 
 
+@pytest.mark.thorough
 def test_a_new_node_catches_up_where_all_have_pruned(tmp_path: Path) -> None:
     with Cluster(tmp_path, 3) as cluster:
         old = [note(node, f"old of {node.name} {n}") for node in cluster.members for n in range(4)]

@@ -217,6 +217,7 @@ def test_a_node_that_only_dials_survives_the_loss_of_whom_it_joined_by(
     assert alive(one) == 2
 
 
+@pytest.mark.thorough
 def test_a_node_follows_its_host_into_another_network(network: Network, tmp_path: Path) -> None:
     """It starts before its host has an address, gets one, and later another one."""
     first = network.hosts[0]
@@ -264,6 +265,7 @@ def test_a_whole_cluster_that_restarts_finds_itself(trio: Cluster) -> None:
     assert after.term > before.term
 
 
+@pytest.mark.thorough
 def test_delay_and_loss_call_no_election_and_a_crash_is_noticed(tmp_path: Path) -> None:
     """50 ms there and back, 5 % of segments lost."""
     faults = Faults(delay_s=0.025, jitter_s=0.005, loss=0.05)

@@ -129,6 +129,7 @@ def test_a_worker_that_is_frozen_is_given_up_after_seconds(trio: Cluster, tmp_pa
     trio.settle()
 
 
+@pytest.mark.thorough
 def test_a_coordinator_that_is_frozen_costs_no_build(trio: Cluster, tmp_path: Path) -> None:
     driver, _ = _others(trio)
     coordinator = trio.coordinator(trio.settle())
@@ -157,6 +158,7 @@ def test_when_all_others_are_lost_the_build_goes_on_here(trio: Cluster, tmp_path
     assert report["notices"][-1] == "all other nodes are lost: the build goes on here"
 
 
+@pytest.mark.thorough
 def test_a_build_that_loses_half_of_its_nodes_becomes_careful(tmp_path: Path) -> None:
     with Cluster(tmp_path / "nodes", 4) as cluster, nothing_left(cluster.members):
         coordinator = cluster.coordinator(cluster.settle())

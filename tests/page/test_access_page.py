@@ -141,6 +141,7 @@ def test_a_setting_is_changed_and_a_wrong_one_is_refused(
     assert 7 in (found["cache.max_gb"]["value"], found["cache.max_gb"].get("next_start"))
 
 
+@pytest.mark.thorough
 def test_an_observer_gets_nothing_to_change(observer: Visit) -> None:
     page = observer.page
     page.goto("/ui/access?tab=keys")
@@ -174,9 +175,9 @@ def test_a_cached_result_is_looked_at_and_removed(
     expect(places).to_have_count(3)
     owner.picture("cache-result")
     require_accessible(owner)
-    dialog.get_by_role("button", name="Remove…").click()
+    dialog.get_by_role("button", name="Delete…").click()
     page.get_by_label(f"Type {built[0][:12]} to go on").fill(built[0][:12])
-    page.get_by_role("button", name="Remove", exact=True).click()
+    page.get_by_role("button", name="Delete", exact=True).click()
     expect(page.get_by_text("No result's label contains that")).to_be_visible()
     left = [one["action"] for one in node.get("/api/cache/actions")["actions"]]
     assert left == [built[1]]

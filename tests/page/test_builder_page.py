@@ -120,6 +120,7 @@ def test_a_configuration_is_dragged_together_kept_and_run(
     assert (choice["configuration"], choice["profile"]) == ("two-nodes", "speed")
 
 
+@pytest.mark.thorough
 def test_what_nobody_kept_is_run_as_it_is(
     page: Page, owner: Visit, node: Node, workspace: Path
 ) -> None:
@@ -139,6 +140,7 @@ def test_what_nobody_kept_is_run_as_it_is(
     assert "" not in kept(node, "configs")
 
 
+@pytest.mark.thorough
 def test_what_was_done_is_undone_and_done_again(page: Page) -> None:
     drag(page, r"\d+ cores", "node1", "CPU")
     drag(page, r".* memory", "node2", "Memory")

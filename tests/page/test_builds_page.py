@@ -115,6 +115,7 @@ def test_a_distributed_build_is_watched_live(
     ended(first, build)
 
 
+@pytest.mark.thorough
 def test_a_build_is_cancelled_by_who_types_its_name(owner: Visit, node: Node, shop: Shop) -> None:
     shop.change(wait_s=60)
     build = begin(node, shop)

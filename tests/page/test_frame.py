@@ -23,6 +23,7 @@ def test_three_nodes_are_seen(owner: Visit) -> None:
         expect(owner.page.get_by_role("main").get_by_text(name).first).to_be_visible()
 
 
+@pytest.mark.thorough
 def test_a_theme_is_chosen_and_kept(owner: Visit) -> None:
     page = owner.page
     ground = "getComputedStyle(document.body).backgroundColor"
@@ -66,6 +67,7 @@ def test_the_system_s_theme_is_followed_until_one_is_chosen(owner: Visit) -> Non
     assert owner.page.evaluate("getComputedStyle(document.body).backgroundColor") == grounds[1]
 
 
+@pytest.mark.thorough
 def test_a_phone_opens_the_menu_and_closes_it_again(visiting: Visiting) -> None:
     visit = visiting(viewport=PHONE)
     visit.log_in()
@@ -127,6 +129,7 @@ def test_each_view_fits_a_phone_and_keeps_nobody_out(
         owner.picture(path.removeprefix("/ui/").strip("/") or "overview")
 
 
+@pytest.mark.thorough
 def test_who_only_looks_is_told_what_is_not_for_them_and_asks_for_nothing_else(
     observer: Visit, node: Node, tmp_path: Path
 ) -> None:

@@ -61,6 +61,7 @@ def test_the_origin_and_the_time_narrow_down_too(owner: Visit) -> None:
     expect(entry(page, "The node node2 joined")).to_be_visible()
 
 
+@pytest.mark.thorough
 def test_new_entries_are_there_by_themselves_and_sealed(owner: Visit, node: Node) -> None:
     page = owner.page
     note(node, "there from the beginning")
@@ -126,6 +127,7 @@ def test_an_entry_tells_what_it_books_and_where_it_stands(owner: Visit, node: No
     expect(page).not_to_have_url(here)
 
 
+@pytest.mark.thorough
 def test_an_entry_that_is_looked_at_is_sealed_and_the_next_one_comes(
     owner: Visit, node: Node
 ) -> None:

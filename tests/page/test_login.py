@@ -101,6 +101,7 @@ def test_who_logs_out_is_a_stranger_in_each_tab(owner: Visit) -> None:
     expect(other).to_have_url(re.compile("/login"))
 
 
+@pytest.mark.thorough
 def test_a_path_of_a_view_leads_there_after_the_login(
     visiting: Visiting, node: Node, keys: dict[str, str]
 ) -> None:
@@ -114,6 +115,7 @@ def test_a_path_of_a_view_leads_there_after_the_login(
     expect(visit.page).to_have_url(f"{node.address}/ui/nowhere?status=failed&name=a%20b")
 
 
+@pytest.mark.thorough
 def test_nobody_is_led_off_the_page_by_where_they_are_to_go(
     visiting: Visiting, node: Node, keys: dict[str, str]
 ) -> None:

@@ -158,6 +158,7 @@ def test_a_line_of_a_running_build_has_the_number_that_it_keeps(
         owner.picture("log-live-line")
 
 
+@pytest.mark.thorough
 def test_what_is_looked_for_is_found_one_after_the_other(
     owner: Visit, node: Node, workspace: Path
 ) -> None:
@@ -201,6 +202,7 @@ def test_lines_are_linked_to_and_copied(owner: Visit, node: Node, workspace: Pat
     expect(log_of(other).get_by_text("line 1502")).to_be_in_viewport()
 
 
+@pytest.mark.thorough
 def test_a_link_leads_to_a_line_far_down_in_a_log_of_another_node(
     owner: Visit, cluster: Cluster, workspace: Path
 ) -> None:
@@ -255,6 +257,7 @@ def test_a_log_is_downloaded_as_it_was_kept(
     assert "\x1b[1;31mneed" in text
 
 
+@pytest.mark.thorough
 def test_what_failed_is_opened_at_its_end(owner: Visit, node: Node, workspace: Path) -> None:
     page = open_log(owner, built(node, workspace, "failing"))
     expect(page.get_by_role("alert")).to_contain_text("the reason: no more paper")

@@ -142,6 +142,7 @@ def test_nodes_are_filtered_and_sorted_in_the_address(owner: Visit) -> None:
     expect(rows.nth(1)).to_contain_text("node1")
 
 
+@pytest.mark.thorough
 def test_drain_and_resume_by_clicks(owner: Visit, node: Node) -> None:
     page = owner.page
     page.goto("/ui/nodes/node2")

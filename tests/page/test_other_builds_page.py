@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from buildnet.cli.testing import write_files
@@ -49,6 +50,7 @@ def open_tab(page: Page, name: str) -> None:
     page.get_by_label("Parts of the build").get_by_role("link", name=name, exact=True).click()
 
 
+@pytest.mark.thorough
 def test_a_build_that_is_lost_with_its_node_says_so(
     visiting: Callable[..., Visit], cluster: Cluster, tmp_path: Path
 ) -> None:

@@ -143,6 +143,7 @@ def test_what_is_refused_moves_back_and_says_why(
     expect(alert).to_be_hidden()
 
 
+@pytest.mark.thorough
 def test_two_people_move_at_once_and_both_see_what_came_of_it(
     page: Page, owner: Visit, node: Node
 ) -> None:
