@@ -93,13 +93,16 @@ class Benchmarks:
             return self.latest
 
     async def _measured(self) -> bytes:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "buildnet.node.benchmark", str(self.directory)),
-            stdin=asyncio.subprocess.PIPE,  # which ends with the node, and the process with it
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            cwd="/",
-        )
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "buildnet.node.benchmark", str(self.directory)),
+                stdin=asyncio.subprocess.PIPE,  # which ends with the node, and the process with it
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                cwd="/",
+            )
+        except (OSError, RuntimeError) as error:  # the host has no room for a process, or a thread
+            raise _failed(f"no process can be started: {error}") from error
         try:
             async with asyncio.timeout(_MOST_S):
                 assert process.stdout is not None

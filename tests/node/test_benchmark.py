@@ -123,6 +123,19 @@ def test_what_is_being_measured_is_not_measured_again(
     asyncio.run(work())
 
 
+def test_where_no_process_can_be_started_the_node_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(*command: str, **more: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", full)
+    benchmarks = Benchmarks(tmp_path / "b.json", tmp_path, lambda: None, lambda: True)
+    with pytest.raises(BenchmarkError) as caught:
+        asyncio.run(benchmarks.run())
+    assert caught.value.cause == "no process can be started: can't start new thread"
+
+
 def test_what_makes_no_sense_is_not_kept(tmp_path: Path) -> None:
     host = Host(tmp_path)
     asyncio.run((benchmarks := host.benchmarks()).run())
