@@ -13,6 +13,7 @@ from tests.node.strict_host import StrictHost
 
 from buildnet.mesh.digest import Digest
 from buildnet.node.execute.errors import OutputError
+from buildnet.node.execute.launcher import kernel
 from buildnet.node.execute.limits import ActionLimits
 from buildnet.node.execute.mounts import Mount
 
@@ -310,6 +311,21 @@ def test_a_flood_of_forks_is_ended(host: StrictHost) -> None:
     assert not execution.outcome.succeeded
     assert execution.outcome.exceeded == "processes" or execution.outcome.duration_ms < 20_000
     assert host.said("echo alive") == "alive\n"
+
+
+@pytest.mark.skipif(not kernel.has_pid_limit(), reason="needs Linux 6.14")
+def test_the_kernel_bounds_a_flood_whatever_its_user(host: StrictHost) -> None:
+    """Numbers are used again, so that a long command of few processes does not run out of them."""
+    before = Path("/proc/sys/kernel/pid_max").read_text()
+    limits = ActionLimits(processes=60)
+    execution = host.run(
+        "cat /proc/sys/kernel/pid_max; i=0;"
+        "while [ $i -lt 1000 ]; do (exit 0) || exit 9; i=$((i + 1)); done; echo $i",
+        limits=limits,
+    )
+    assert execution.outcome.succeeded, host.log(execution)
+    assert host.log(execution).split() == ["541", "1000"]
+    assert Path("/proc/sys/kernel/pid_max").read_text() == before
 
 
 def test_settings_of_the_kernel_cannot_be_changed(host: StrictHost) -> None:

@@ -70,6 +70,15 @@ def supported() -> bool:
     return _clone >= 0
 
 
+def has_pid_limit() -> bool:
+    """Whether a PID namespace has a ``pid_max`` of its own: Linux 6.14 and later."""
+    try:
+        major, minor = os.uname().release.split("-")[0].split(".")[:2]
+        return (int(major), int(minor)) >= (6, 14)
+    except ValueError:
+        return False
+
+
 def _checked(result: int, what: str) -> int:
     if result < 0:
         number = ctypes.get_errno()

@@ -73,6 +73,7 @@ _MADE = {
     "etc/hostname": f"{HOST_NAME}\n",
     "etc/resolv.conf": "",  # the host's is bound over it for who may use the network
 }
+_NEVER_USED_AGAIN = 300  # Linux's RESERVED_PIDS: what numbers start from after the last one
 _FILE_MAX_BYTES = 1 << 20
 _SHARED_MEMORY_BYTES = 1 << 30
 
@@ -163,7 +164,8 @@ def _show(source: str, place: str) -> None:
 def furnish(*, network: bool) -> None:
     """Make this process's copy of the template a sandbox that waits for its command."""
     mounted = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
-    kernel.mount("proc", "/proc", "proc", mounted | kernel.MS_RDONLY)
+    kernel.mount("proc", "/proc", "proc", mounted)
+    kernel.restrict_mount("/proc", kernel.ATTR_RDONLY, below=False)
     kernel.mount(
         "tmpfs",
         "/dev/shm",
@@ -218,6 +220,19 @@ def enter(
         kernel.restrict_mount("/", kernel.ATTR_RDONLY, below=False)
     os.chdir("/")
     kernel.detach(HOST)
+
+
+def limit_processes(processes: int) -> None:
+    """Bound how many processes the sandbox has at once, where the kernel can: whatever their user.
+
+    Before Linux 6.14 ``pid_max`` is the whole host's, and left alone.
+    """
+    if not kernel.has_pid_limit():
+        return
+    kernel.relax_mount("/proc", kernel.ATTR_RDONLY)
+    with open("/proc/sys/kernel/pid_max", "w") as file:
+        file.write(str(_NEVER_USED_AGAIN + processes + 1))
+    kernel.restrict_mount("/proc", kernel.ATTR_RDONLY, below=False)
 
 
 def _bind(source: str, place: str, attributes: int) -> None:

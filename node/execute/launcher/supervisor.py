@@ -158,9 +158,10 @@ class Supervisor:
             writable=strict["writable"],
             trees=strict["trees"],
         )
-        # The kernel counts the processes of all sandboxes together: this only bounds what a flood
-        # of forks can do until it is seen.
+        # These only bound what a flood of forks can do until it is seen: of the resource limit the
+        # kernel counts the processes of all sandboxes together, and root's not at all.
         if self._processes is not None:
+            sandbox.limit_processes(_FLOOD * self._processes)
             _limit(resource.RLIMIT_NPROC, _FLOOD * self._processes)
         sandbox.give_up_rights(self._user, self._filter_program)
 
