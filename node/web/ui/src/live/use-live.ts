@@ -89,11 +89,17 @@ export function useEvents(channel: Channel, hear: (event: LiveEvent) => void): v
 
 /**
  * How current what was asked for is, in milliseconds since 1970: while events tell of each change,
- * as current as they are, a second exact.
+ * as current as they are, a second exact; but for what could not be asked for again.
  */
-export function useAsOf(askedAt: number): number {
+export function useAsOf({
+  dataUpdatedAt,
+  error,
+}: {
+  dataUpdatedAt: number;
+  error: unknown;
+}): number {
   const heardAt = useOfFeed(({ status, paused, heardAt }) =>
     status === "live" && !paused ? Math.floor((heardAt ?? 0) / 1_000) * 1_000 : 0,
   );
-  return Math.max(askedAt, heardAt);
+  return error === null ? Math.max(dataUpdatedAt, heardAt) : dataUpdatedAt;
 }

@@ -2,6 +2,7 @@ import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { api, type Known, query, type Schema } from "@/api/client";
 import { useMay } from "@/api/session";
 import { Choice } from "@/components/filters";
+import { NotAnswered } from "@/components/kept";
 import { ProblemView } from "@/components/problem-view";
 import { duration, percent, plural } from "@/format/format";
 import { unkept } from "@/views/builder/calls";
@@ -19,7 +20,7 @@ export function useWorkspaces() {
     ({ root, name }) =>
       [root, name === null || twice(name) ? root : name] as readonly [string, string],
   );
-  return { options, problem: found.error, may };
+  return { options, asked: found, may };
 }
 
 /** The profiles that a build may go by: pairs for a choice. */
@@ -53,7 +54,7 @@ export function Estimate({
   /** Changes with the nodes that can be given work. */
   standing: string;
 }) {
-  const { options, problem, may } = useWorkspaces();
+  const { options, asked: workspaces, may } = useWorkspaces();
   const profiles = useProfiles();
   const asked = checked?.draft ?? draft;
   const refused = checked !== null && isRefused(checked.faults);
@@ -79,8 +80,8 @@ export function Estimate({
       <h3>Estimated build time</h3>
       {!may ? (
         <p className="soft small">Who may build is told how long one would take.</p>
-      ) : problem !== null ? (
-        <ProblemView problem={problem} />
+      ) : workspaces.data === undefined ? (
+        <NotAnswered asked={workspaces} command="buildnet build" />
       ) : options.length === 0 ? (
         <p className="soft small">
           No workspace can be built over the network here. Whoever owns the host builds one there
@@ -88,6 +89,7 @@ export function Estimate({
         </p>
       ) : (
         <>
+          <NotAnswered asked={workspaces} command="buildnet build" />
           <Choice
             label="Workspace"
             value={root}

@@ -8,7 +8,7 @@ import { Badge } from "@/components/badge";
 import { ConfirmByName, FormDialog } from "@/components/dialog";
 import { Field } from "@/components/field";
 import { Choice, FilterBar, SearchBox } from "@/components/filters";
-import { ProblemView } from "@/components/problem-view";
+import { NotAnswered } from "@/components/kept";
 import { Empty, Loading } from "@/components/states";
 import { Table } from "@/components/table";
 import { useToasts } from "@/components/toasts";
@@ -36,10 +36,10 @@ export function KeptList() {
   const [asked, setAsked] = useState<{ what: "rename" | "delete" | "use"; saved: Saved } | null>(
     null,
   );
-  const problem = configs.error ?? templates.error;
-  if (problem !== null) return <ProblemView problem={problem} command="buildnet config list" />;
+  const failed = configs.error ? configs : templates;
+  const problem = <NotAnswered asked={failed} command="buildnet config list" />;
   if (configs.data === undefined || templates.data === undefined) {
-    return <Loading what="what is kept" lines={6} />;
+    return failed.error ? problem : <Loading what="what is kept" lines={6} />;
   }
   const all: Saved[] = [
     ...configs.data.configs.map((each) => ({ ...each, kind: "configuration" as const })),
@@ -69,6 +69,7 @@ export function KeptList() {
   };
   return (
     <>
+      {problem}
       <FilterBar shown={shown.length} total={all.length} noun="kept">
         <SearchBox label="Id, title or purpose" value={text} onChange={setText} />
         <Choice

@@ -2,7 +2,7 @@ import { useState } from "react";
 import { api, query, type Schema } from "@/api/client";
 import { FormDialog } from "@/components/dialog";
 import { Field } from "@/components/field";
-import { ProblemView } from "@/components/problem-view";
+import { NotAnswered } from "@/components/kept";
 import { Loading } from "@/components/states";
 import { quoted } from "@/format/shell";
 import { fill } from "@/views/builder/calls";
@@ -40,9 +40,7 @@ export function TemplateDialog({
         onUsed?.();
       }}
     >
-      {found.error !== null && (
-        <ProblemView problem={found.error} command="buildnet template list" />
-      )}
+      <NotAnswered asked={found} command="buildnet template list" />
       {found.isPending && <Loading what="the templates" />}
       <Field label="Template" hint={template?.description}>
         <select

@@ -3,6 +3,7 @@ import { api, query, type Schema } from "@/api/client";
 import { Command } from "@/components/command";
 import { Dialog } from "@/components/dialog";
 import { Choice } from "@/components/filters";
+import { NotAnswered } from "@/components/kept";
 import { ProblemView } from "@/components/problem-view";
 import { Empty, Loading } from "@/components/states";
 import { useFilter } from "@/components/url-state";
@@ -23,10 +24,9 @@ export function BuildDialog({ onClose }: { onClose: () => void }) {
   const chosen = workspaces.find((one) => one.root === root) ?? workspaces[0];
   return (
     <Dialog title="Build" onClose={onClose}>
-      {known.error !== null ? (
-        <ProblemView problem={known.error} command="buildnet build" />
-      ) : known.data === undefined ? (
-        <Loading what="what can be built here" />
+      <NotAnswered asked={known} command="buildnet build" />
+      {known.data === undefined ? (
+        known.error === null && <Loading what="what can be built here" />
       ) : chosen === undefined ? (
         <Empty title="No workspace of this host can be built over the network yet">
           <p>Build it once on the host, or name it in access.workspaces of node.yaml.</p>
@@ -65,8 +65,10 @@ function Form({ root, onClose }: { root: string; onClose: () => void }) {
   // What is told of another choice than the one that stands there now is told too late.
   const asked = useRef(0);
   const begin = useBegin();
-  if (workspace.error !== null) return <ProblemView problem={workspace.error} />;
-  if (workspace.data === undefined) return <Loading what="the workspace" />;
+  const unanswered = <NotAnswered asked={workspace} />;
+  if (workspace.data === undefined) {
+    return workspace.error ? unanswered : <Loading what="the workspace" />;
+  }
   const tasks = [...new Set(workspace.data.packages.flatMap((one) => one.tasks))].sort();
   const body = bodyOf(root, { packages: [...packages], task, ...options });
   const change = (act: () => void) => {
@@ -101,6 +103,7 @@ function Form({ root, onClose }: { root: string; onClose: () => void }) {
   };
   return (
     <form className="stack" onSubmit={submit}>
+      {unanswered}
       <PackagePicker
         packages={workspace.data.packages.map((one) => one.name)}
         chosen={packages}

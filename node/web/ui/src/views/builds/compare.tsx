@@ -3,7 +3,7 @@ import { query, type Schema } from "@/api/client";
 import { StatusBadge } from "@/components/badge";
 import { Command } from "@/components/command";
 import { Choice, FilterBar, SearchBox } from "@/components/filters";
-import { ProblemView } from "@/components/problem-view";
+import { NotAnswered } from "@/components/kept";
 import { Empty, Loading } from "@/components/states";
 import { type Column, Table } from "@/components/table";
 import { useFilter, useSetFilters } from "@/components/url-state";
@@ -48,6 +48,7 @@ export default function Compare() {
           All builds
         </Link>
       </ViewHead>
+      <NotAnswered asked={builds} command="buildnet history" />
       <div className="card row compared">
         <Choice label="Before" value={a} options={options} onChange={setA} />
         <Choice label="After" value={b} options={options} onChange={setB} />
@@ -80,8 +81,8 @@ function Comparison({ a, b }: { a: string; b: string }) {
   const [text, setText] = useFilter("text");
   const [only, setOnly] = useFilter("only");
   const command = `buildnet history ${quoted(a)} --compare ${quoted(b)}`;
-  if (found.error !== null) return <ProblemView problem={found.error} command={command} />;
-  if (found.data === undefined) return <Loading what="the comparison" />;
+  const problem = <NotAnswered asked={found} command={command} />;
+  if (found.data === undefined) return found.error ? problem : <Loading what="the comparison" />;
   const { before, after, tasks } = found.data as Schema["BuildComparison"];
   const wanted = text.trim().toLowerCase();
   const rows = tasks.filter(
@@ -95,6 +96,7 @@ function Comparison({ a, b }: { a: string; b: string }) {
   );
   return (
     <section className="stack tight" aria-label="Comparison">
+      {problem}
       <div className="grid">
         <Side title="Before" build={before} />
         <Side title="After" build={after} than={before} />

@@ -3,7 +3,7 @@ import { query, type Schema } from "@/api/client";
 import { Age } from "@/components/age";
 import { StatusBadge } from "@/components/badge";
 import { Command } from "@/components/command";
-import { ProblemView } from "@/components/problem-view";
+import { NotAnswered } from "@/components/kept";
 import { Loading } from "@/components/states";
 import { type Column, Table } from "@/components/table";
 import { duration } from "@/format/format";
@@ -18,12 +18,12 @@ export function KnownInLedger({ id }: { id: string }) {
   const names = useNames();
   const found = query.useQuery("get", "/api/ledger", { params: { query: { build: id } } });
   const command = `buildnet ledger list --build ${quoted(id)}`;
-  if (found.error !== null) {
-    return <ProblemView problem={found.error} command={command} onRetry={() => found.refetch()} />;
+  const problem = <NotAnswered asked={found} command={command} />;
+  if (found.data === undefined) {
+    return found.error ? problem : <Loading what="what the ledger knows of it" />;
   }
-  if (found.data === undefined) return <Loading what="what the ledger knows of it" />;
   const entries = [...(found.data.entries as Entry[])].sort((a, b) => a.hlc - b.hlc);
-  if (entries.length === 0) return null;
+  if (entries.length === 0) return problem;
   const ended = endedIn(entries);
   const columns: Column<LedgerPackage>[] = [
     { name: "package", cell: (one) => one.name, sort: (one) => one.name },
@@ -37,6 +37,7 @@ export function KnownInLedger({ id }: { id: string }) {
   return (
     <section className="card stack tight" aria-label="What the ledger knows">
       <h2>What all nodes know of it</h2>
+      {problem}
       <p className="soft">
         Its record is on the node that drove it. This is what that node put into the ledger.
       </p>

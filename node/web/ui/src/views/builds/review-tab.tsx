@@ -1,7 +1,7 @@
 import { Link } from "wouter";
 import { query, type Schema } from "@/api/client";
 import { Command } from "@/components/command";
-import { ProblemView } from "@/components/problem-view";
+import { NotAnswered } from "@/components/kept";
 import { Empty, Loading } from "@/components/states";
 import { type Column, Table } from "@/components/table";
 import { duration, plural } from "@/format/format";
@@ -19,13 +19,12 @@ export default function ReviewTab({ build }: { build: ShownBuild }) {
   );
   const command = `buildnet history ${build.id} --review`;
   if (build.running) return <Empty title="A build is reviewed once it is over" />;
-  if (found.error !== null) {
-    return <ProblemView problem={found.error} command={command} onRetry={() => found.refetch()} />;
-  }
-  if (found.data === undefined) return <Loading what="the review" />;
+  const problem = <NotAnswered asked={found} command={command} />;
+  if (found.data === undefined) return found.error ? problem : <Loading what="the review" />;
   const review = found.data as Schema["BuildReview"];
   return (
     <div className="stack">
+      {problem}
       <Findings review={review} />
       <CriticalPath path={review.critical_path} />
       <Savings savings={review.savings} />

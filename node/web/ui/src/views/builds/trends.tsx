@@ -3,7 +3,7 @@ import { query, type Schema } from "@/api/client";
 import { Badge } from "@/components/badge";
 import { Command } from "@/components/command";
 import { FilterBar, SearchBox } from "@/components/filters";
-import { ProblemView } from "@/components/problem-view";
+import { NotAnswered } from "@/components/kept";
 import { Empty, Loading } from "@/components/states";
 import { type Column, Table } from "@/components/table";
 import { useFilter } from "@/components/url-state";
@@ -43,24 +43,28 @@ export function TrendsOf({ workspace, name }: { workspace: string | null; name: 
   const command = `buildnet history ${name === null ? "" : `${quoted(name)} `}--trends${
     workspace === null ? "" : ` --workspace ${quoted(workspace)}`
   }`;
-  if (found.error !== null) return <ProblemView problem={found.error} command={command} />;
-  if (found.data === undefined) return <Loading what="the trends" />;
+  const problem = <NotAnswered asked={found} command={command} />;
+  if (found.data === undefined) return found.error ? problem : <Loading what="the trends" />;
   const trends = found.data as Schema["BuildTrends"];
   if (trends.tasks.length === 0) {
     const of = [name, trends.workspace].filter((one) => one !== null).join(" in ");
     return (
-      <Empty
-        title={of === "" ? "No build ran on this node yet" : `No build here tells of ${of} yet`}
-      >
-        <p className="soft">Trends are of the builds that ran on this node.</p>
-        <Command line="buildnet history" />
-      </Empty>
+      <>
+        {problem}
+        <Empty
+          title={of === "" ? "No build ran on this node yet" : `No build here tells of ${of} yet`}
+        >
+          <p className="soft">Trends are of the builds that ran on this node.</p>
+          <Command line="buildnet history" />
+        </Empty>
+      </>
     );
   }
   const wanted = text.trim().toLowerCase();
   const rows = trends.tasks.filter((one) => one.task.toLowerCase().includes(wanted));
   return (
     <section className="stack tight" aria-label="Trends">
+      {problem}
       <p>
         <strong>{trends.workspace}</strong>, {plural(trends.builds, "build")} that had to look at
         something: results were there{" "}

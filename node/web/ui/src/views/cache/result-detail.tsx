@@ -4,7 +4,7 @@ import { Age } from "@/components/age";
 import { Badge } from "@/components/badge";
 import { CopyButton } from "@/components/command";
 import { ConfirmByName, Dialog } from "@/components/dialog";
-import { ProblemView } from "@/components/problem-view";
+import { NotAnswered } from "@/components/kept";
 import { Loading } from "@/components/states";
 import { bytes, duration, plural, shortId } from "@/format/format";
 import { useNodes } from "@/live/use-live";
@@ -46,9 +46,7 @@ export function ResultDetail({
   }
   return (
     <Dialog title={result?.label ?? "A stored result"} onClose={onClose}>
-      {found.error && (
-        <ProblemView problem={found.error} command={`buildnet cache show ${shortId(action)}`} />
-      )}
+      <NotAnswered asked={found} command={`buildnet cache show ${shortId(action)}`} />
       {found.isPending && <Loading what="the result" />}
       {result && <Facts result={result} />}
       {result && <ResultHolders action={result.hash} />}

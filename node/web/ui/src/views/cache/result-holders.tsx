@@ -3,7 +3,7 @@ import { Link } from "wouter";
 import { query, type Schema } from "@/api/client";
 import { Age } from "@/components/age";
 import { Badge } from "@/components/badge";
-import { ProblemView } from "@/components/problem-view";
+import { NotAnswered } from "@/components/kept";
 import { Loading } from "@/components/states";
 import { latency, shortId } from "@/format/format";
 
@@ -11,14 +11,13 @@ import { latency, shortId } from "@/format/format";
 export function ResultHolders({ action }: { action: string }) {
   const path = { prefix: action };
   const found = query.useQuery("get", "/api/cache/where/{prefix}", { params: { path } });
-  if (found.error) {
-    return (
-      <ProblemView problem={found.error} command={`buildnet cache where ${shortId(action)}`} />
-    );
+  const problem = <NotAnswered asked={found} command={`buildnet cache where ${shortId(action)}`} />;
+  if (found.data === undefined) {
+    return found.error ? problem : <Loading what="which nodes have it" />;
   }
-  if (found.data === undefined) return <Loading what="which nodes have it" />;
   return (
     <section className="stack tight" aria-labelledby="result-holders">
+      {problem}
       <div className="row between">
         <h3 id="result-holders">Where it lies</h3>
         <span className="row small">

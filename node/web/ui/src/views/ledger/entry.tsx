@@ -2,7 +2,7 @@ import { Link, useParams } from "wouter";
 import { query, type Schema } from "@/api/client";
 import { Age } from "@/components/age";
 import { Badge } from "@/components/badge";
-import { ProblemView } from "@/components/problem-view";
+import { NotAnswered } from "@/components/kept";
 import { Loading } from "@/components/states";
 import { dateTime, shortId } from "@/format/format";
 import { ViewHead } from "@/layout/frame";
@@ -27,23 +27,25 @@ export default function EntryView() {
   const found = query.useQuery("get", path, { params: { path: { entry_id: id } } });
   useRefetchOnPool(["get", path], "ledger");
   useSubject([found.data && kindOf(found.data.type).words, shortId(id)].filter(Boolean).join(" "));
-  if (found.error) {
+  const problem = <NotAnswered asked={found} command={`buildnet ledger show ${quoted(id)}`} />;
+  if (found.data === undefined) {
+    if (found.error === null) return <Loading what="the entry" lines={6} />;
     return (
       <>
         <ViewHead title="An entry of the ledger" />
-        <ProblemView
-          problem={found.error}
-          command={`buildnet ledger show ${quoted(id)}`}
-          onRetry={() => found.refetch()}
-        />
+        {problem}
         <p>
           <Link href="/ui/ledger">To the ledger</Link>
         </p>
       </>
     );
   }
-  if (found.data === undefined) return <Loading what="the entry" lines={6} />;
-  return <Shown entry={found.data} />;
+  return (
+    <>
+      {problem}
+      <Shown entry={found.data} />
+    </>
+  );
 }
 
 function Shown({ entry }: { entry: Schema["LedgerEntryInChain"] }) {

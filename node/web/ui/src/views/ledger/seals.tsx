@@ -1,7 +1,7 @@
 import type { Schema } from "@/api/client";
 import { query } from "@/api/client";
 import { Age } from "@/components/age";
-import { ProblemView } from "@/components/problem-view";
+import { NotAnswered } from "@/components/kept";
 import { Loading } from "@/components/states";
 import { type Column, Table } from "@/components/table";
 import { useFilter } from "@/components/url-state";
@@ -21,21 +21,15 @@ export function Seals() {
     params: { query: { limit: PAGE, ...(first > 0 && { from: first }) } },
   });
   useRefetchOnPool(["get", "/api/ledger/seals"], "ledger");
-  if (seals.error) {
-    return (
-      <ProblemView
-        problem={seals.error}
-        command="buildnet ledger seals"
-        onRetry={() => seals.refetch()}
-      />
-    );
-  }
-  if (seals.data === undefined) return <Loading what="the seals" lines={5} />;
+  const problem = <NotAnswered asked={seals} command="buildnet ledger seals" />;
+  if (seals.data === undefined)
+    return seals.error ? problem : <Loading what="the seals" lines={5} />;
   const { seals: shown, height } = seals.data;
   const lowest = shown[0]?.height ?? 1;
   const highest = shown.at(-1)?.height ?? 0;
   return (
     <section className="stack tight" aria-labelledby="ledger-seals">
+      {problem}
       <div className="row between">
         <h2 id="ledger-seals">Seals</h2>
         <span className="row">

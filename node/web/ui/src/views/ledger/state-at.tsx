@@ -3,7 +3,7 @@ import { Link } from "wouter";
 import { query, type Schema } from "@/api/client";
 import { Command } from "@/components/command";
 import { Field } from "@/components/field";
-import { ProblemView } from "@/components/problem-view";
+import { NotAnswered } from "@/components/kept";
 import { Empty, Loading } from "@/components/states";
 import { useDraft, useFilter, useSetFilters } from "@/components/url-state";
 import { count, dateTime } from "@/format/format";
@@ -96,20 +96,23 @@ function Answer({ entity, at }: { entity: string; at: string }) {
     params: { query: { entity, ...(at !== "" && { at }) } },
   });
   const command = `buildnet ledger state --entity ${quoted(entity)}${at === "" ? "" : ` --at ${quoted(at)}`}`;
-  if (state.error) {
-    return <ProblemView problem={state.error} command={command} onRetry={() => state.refetch()} />;
-  }
-  if (state.data === undefined) return <Loading what="the state" lines={5} />;
+  const problem = <NotAnswered asked={state} command={command} />;
+  if (state.data === undefined)
+    return state.error ? problem : <Loading what="the state" lines={5} />;
   const { seal, entry, data, rows, pruned } = state.data;
   if (entry === null) {
     return (
-      <Empty title={`Nothing was sealed about ${entity} ${at === "" ? "yet" : "by then"}`}>
-        <Command line={command} />
-      </Empty>
+      <>
+        {problem}
+        <Empty title={`Nothing was sealed about ${entity} ${at === "" ? "yet" : "by then"}`}>
+          <Command line={command} />
+        </Empty>
+      </>
     );
   }
   return (
     <div className="stack">
+      {problem}
       <section className="card stack tight" aria-label="State">
         <header>
           <h2>{withNames(state.data.entity, names)}</h2>

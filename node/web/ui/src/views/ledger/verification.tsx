@@ -4,6 +4,7 @@ import { useMay } from "@/api/session";
 import { Age } from "@/components/age";
 import { Badge } from "@/components/badge";
 import { Command } from "@/components/command";
+import { NotAnswered } from "@/components/kept";
 import { ProblemView } from "@/components/problem-view";
 import { Loading } from "@/components/states";
 import { bytes, count, dateTime, plural } from "@/format/format";
@@ -15,19 +16,14 @@ import { type Report, stepWords, useCheck } from "@/views/ledger/use-check";
 export function Verification() {
   const store = query.useQuery("get", "/api/ledger/store");
   useRefetchOnPool(["get", "/api/ledger/store"], "store", "ledger");
-  if (store.error) {
-    return (
-      <ProblemView
-        problem={store.error}
-        command="buildnet ledger status"
-        onRetry={() => store.refetch()}
-      />
-    );
+  const problem = <NotAnswered asked={store} command="buildnet ledger status" />;
+  if (store.data === undefined) {
+    return store.error ? problem : <Loading what="the ledger's file" lines={6} />;
   }
-  if (store.data === undefined) return <Loading what="the ledger's file" lines={6} />;
   const { sealing, scrub, damage, voting, ...file } = store.data;
   return (
     <div className="stack">
+      {problem}
       <div className="grid">
         <Check />
         <section className="card stack tight" aria-labelledby="ledger-sealing">

@@ -3,7 +3,7 @@ import { useState } from "react";
 import { api, query, type Schema } from "@/api/client";
 import { ActionButton } from "@/components/action-button";
 import { Age } from "@/components/age";
-import { ProblemView } from "@/components/problem-view";
+import { NotAnswered } from "@/components/kept";
 import { dateTime, plural, shortId } from "@/format/format";
 import { useRefetchOnPool } from "@/live/use-refetch";
 
@@ -20,7 +20,8 @@ export function Admission() {
   const asking = requests.data?.requests ?? [];
   return (
     <>
-      {requests.error && <ProblemView problem={requests.error} command="buildnet node requests" />}
+      <NotAnswered asked={requests} command="buildnet node requests" />
+      <NotAnswered asked={invitations} command="buildnet node invite --list" />
       {asking.map((request) => (
         <Request key={request.id} request={request} />
       ))}

@@ -1,6 +1,7 @@
 import { Link } from "wouter";
 import { query } from "@/api/client";
 import { Age } from "@/components/age";
+import { NotAnswered } from "@/components/kept";
 import { Meter } from "@/components/meter";
 import { bytes, count, latency, percent } from "@/format/format";
 import type { PoolNode } from "@/live/pool-nodes";
@@ -146,7 +147,7 @@ export function Network({ node, nodes }: { node: PoolNode; nodes: readonly PoolN
   useRefetchOn("nodes", ["get", "/api/pool"], isNoLoad);
   useRefetchOnPool(["get", "/api/pool/health"], "health", "links");
   useRefetchOnPool(["get", "/api/pool"], "links");
-  const asOf = useAsOf(pool.dataUpdatedAt);
+  const asOf = useAsOf(pool);
   const seen = health.data?.nodes.find((one) => one.id === node.id);
   const names = new Map(nodes.map((one) => [one.id, one.name]));
   const links = (pool.data?.connections ?? [])
@@ -161,6 +162,7 @@ export function Network({ node, nodes }: { node: PoolNode; nodes: readonly PoolN
           <Link href={`/ui/topology?node=${node.id}`}>in the topology</Link>
         </span>
       </header>
+      <NotAnswered asked={pool} command="buildnet pool status" />
       <dl className="facts">
         <dt>Address</dt>
         <dd>{node.address ?? "unknown"}</dd>

@@ -1,7 +1,7 @@
 import { query } from "@/api/client";
 import { useMay } from "@/api/session";
 import { useNow } from "@/components/age";
-import { ProblemView } from "@/components/problem-view";
+import { NotAnswered } from "@/components/kept";
 import { Loading } from "@/components/states";
 import { ViewHead } from "@/layout/frame";
 import { usePoolNodes } from "@/live/pool-nodes";
@@ -23,23 +23,16 @@ export default function Overview() {
   const health = query.useQuery("get", "/api/pool/health");
   useRefetchOn("nodes", ["get", "/api/pool/health"]);
   useRefetchOnPool(["get", "/api/pool/health"], "health", "ledger");
-  const asOf = useAsOf(health.dataUpdatedAt);
+  const asOf = useAsOf(health);
   const mayBuilds = useMay("view-builds");
   const letters = query.useQuery("get", "/api/dead-letters", {}, { enabled: mayBuilds });
   useRefetchOnPool(["get", "/api/dead-letters"], "dead_letters");
   const { nodes } = usePoolNodes();
   const queue = useItems("queue");
   const now = useNow();
-  if (health.error && health.data === undefined) {
-    return (
-      <ProblemView
-        problem={health.error}
-        command="buildnet pool health"
-        onRetry={() => health.refetch()}
-      />
-    );
-  }
-  if (health.data === undefined) return <Loading what="the pool" lines={6} />;
+  const problem = <NotAnswered asked={health} command="buildnet pool health" />;
+  if (health.data === undefined)
+    return health.error ? problem : <Loading what="the pool" lines={6} />;
   const found = alerts({
     nodes,
     health: health.data,
@@ -53,6 +46,7 @@ export default function Overview() {
       <ViewHead title={health.data.cluster.name}>
         <QuickActions />
       </ViewHead>
+      {problem}
       <div className="overview">
         <Health health={health.data} nodes={nodes} askedAt={asOf} />
         <ResourceTotals of={totals(nodes)} />

@@ -3,7 +3,7 @@ import { Link } from "wouter";
 import { query, type Schema } from "@/api/client";
 import { useMay } from "@/api/session";
 import { Age } from "@/components/age";
-import { ProblemView } from "@/components/problem-view";
+import { NotAnswered } from "@/components/kept";
 import { Loading } from "@/components/states";
 import { useFilter } from "@/components/url-state";
 import { duration, plural } from "@/format/format";
@@ -127,19 +127,25 @@ function History({ workspace, name }: { workspace: string; name: string }) {
   const found = query.useQuery("get", "/api/builds/trends", {
     params: { query: { workspace, package: name, builds: 100 } },
   });
-  if (found.error !== null) {
-    return (
-      <ProblemView problem={found.error} command={`buildnet history ${quoted(name)} --trends`} />
-    );
+  const problem = (
+    <NotAnswered asked={found} command={`buildnet history ${quoted(name)} --trends`} />
+  );
+  if (found.data === undefined) {
+    return found.error ? problem : <Loading what="its history" lines={2} />;
   }
-  if (found.data === undefined) return <Loading what="its history" lines={2} />;
   const { tasks } = found.data as Schema["BuildTrends"];
   if (tasks.length === 0) {
-    return <p className="soft small">No build of this node looked at it yet.</p>;
+    return (
+      <>
+        {problem}
+        <p className="soft small">No build of this node looked at it yet.</p>
+      </>
+    );
   }
   return (
     <div className="stack tight">
       <h3>History</h3>
+      {problem}
       {tasks.map((task) => (
         <div key={task.task} className="small">
           <div className="row between">

@@ -1,7 +1,7 @@
 import { lazy, Suspense, useMemo } from "react";
 import { query, type Schema } from "@/api/client";
 import { Age } from "@/components/age";
-import { ProblemView } from "@/components/problem-view";
+import { NotAnswered } from "@/components/kept";
 import { Empty, Loading } from "@/components/states";
 import { Tabs, useTab } from "@/components/tabs";
 import { useFilter } from "@/components/url-state";
@@ -34,7 +34,7 @@ export default function Topology() {
   const pool = query.useQuery("get", "/api/pool");
   useRefetchOn("nodes", ["get", "/api/pool"], isNoLoad);
   useRefetchOnPool(["get", "/api/pool"], "links");
-  const asOf = useAsOf(pool.dataUpdatedAt);
+  const asOf = useAsOf(pool);
   const { nodes } = usePoolNodes();
   const tab = useTab(TABS);
   const [selected, select] = useFilter("node");
@@ -47,16 +47,8 @@ export default function Topology() {
     () => [...nodes].sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true })),
     [nodes],
   );
-  if (pool.error && pool.data === undefined) {
-    return (
-      <ProblemView
-        problem={pool.error}
-        command="buildnet pool status"
-        onRetry={() => pool.refetch()}
-      />
-    );
-  }
-  if (pool.data === undefined) return <Loading what="the links" lines={6} />;
+  const problem = <NotAnswered asked={pool} command="buildnet pool status" />;
+  if (pool.data === undefined) return pool.error ? problem : <Loading what="the links" lines={6} />;
   const chosen = sorted.find((node) => node.id === selected || node.name === selected);
   return (
     <>
@@ -65,6 +57,7 @@ export default function Topology() {
           as of <Age at={asOf} staleAfterMs={STALE_MS} />
         </span>
       </ViewHead>
+      {problem}
       <Tabs label="Shapes of the topology" tabs={TABS} current={tab} />
       <Legend knowBandwidth={links.knowBandwidth} />
       {nodes.length < 2 && (
