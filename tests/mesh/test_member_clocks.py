@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.mesh.test_member_log import cluster, names, others, outcome
+from tests.mesh.member_logs import cluster, names, others, outcome
 
 from buildnet.mesh.clock import milliseconds_of
 from buildnet.mesh.members.changes import Rename, SetRights

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 from tests.mesh.member_changes import FOUNDER, admit, after, beginning
+from tests.mesh.member_logs import cluster, outcome
 from tests.mesh.member_network import CLUSTER, CheapSigner
-from tests.mesh.test_member_log import cluster, outcome
 
 from buildnet.mesh.members.changes import Leave, Rename
 from buildnet.mesh.members.member_list import MemberList
