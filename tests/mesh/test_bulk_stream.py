@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
+from tests.mesh.bulk_bench import BLOB, DIGEST, Bench, Blobs, ciphers, content, pipe
 
-from buildnet.mesh.bulk.fetch import WRONG_BYTES, BlobUnavailableError, BulkFetcher
 from buildnet.mesh.bulk.files import FileReader, FileSink
 from buildnet.mesh.bulk.protocol import (
-    MAX_FRAME_BYTES,
     BlobReader,
     BulkError,
     FetchRefusedError,
@@ -24,153 +22,12 @@ from buildnet.mesh.bulk.protocol import (
     chunk,
     frame_of,
 )
-from buildnet.mesh.bulk.serving import RateCap, StalledError, serve
+from buildnet.mesh.bulk.serving import RateCap, StalledError
 from buildnet.mesh.bulk.stream import BulkStream, open_stream
 from buildnet.mesh.digest import EMPTY, Digest
-from buildnet.mesh.errors import BuildNetError
-from buildnet.mesh.events import Note
-from buildnet.mesh.link.connection import Connection, ConnectionClosed
-from buildnet.mesh.link.frames import FrameCipher, FrameError
+from buildnet.mesh.link.connection import ConnectionClosed
+from buildnet.mesh.link.frames import FrameError
 from buildnet.mesh.messages.bulk import CHUNK_BYTES, BulkCredit
-
-BLOB = os.urandom(1000) * 3000  # 3 MB, 11 chunks and a bit
-DIGEST = Digest.of(BLOB)
-ONE, OTHER = b"1" * 32, b"2" * 32
-
-
-@pytest.fixture
-def workers() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(4) as pool:
-        yield pool
-
-
-@pytest.fixture
-def descriptor(tmp_path: Path) -> Iterator[int]:
-    number = os.open(tmp_path / "fetched", os.O_RDWR | os.O_CREAT)
-    yield number
-    os.close(number)
-
-
-def content(descriptor: int) -> bytes:
-    return os.pread(descriptor, 1 << 30, 0)
-
-
-class Pipe:
-    """One end of a connection in memory that holds a few messages; it may be cut, or altered."""
-
-    remote = "memory"
-
-    def __init__(self) -> None:
-        self.inbox: asyncio.Queue[bytes | None] = asyncio.Queue(4)
-        self.other: Pipe = self
-        self.closed = asyncio.Event()
-        self.cut_after = -1
-        """Messages to send before it is cut; negative: never."""
-        self.alter: Callable[[bytes], bytes] = lambda data: data
-
-    async def send(self, data: bytes) -> None:
-        if self.cut_after == 0:
-            await self.close()
-        self.cut_after -= 1
-        await self._or_closed(self.other.inbox.put(self.alter(data)))
-
-    async def receive(self) -> bytes:
-        getting = asyncio.create_task(self.inbox.get())
-        closing = asyncio.create_task(self._wait())
-        try:
-            await asyncio.wait([getting, closing], return_when=asyncio.FIRST_COMPLETED)
-            if not getting.done():  # what arrived before the cut is there
-                raise ConnectionClosed(1006, "cut")
-            data = getting.result()
-        finally:
-            getting.cancel()
-            closing.cancel()
-        assert data is not None
-        return data
-
-    async def close(self, code: int = 1000, reason: str = "") -> None:
-        self.closed.set()
-        self.other.closed.set()
-
-    async def _or_closed(self, work: Coroutine[object, object, bytes | None]) -> bytes | None:
-        async with asyncio.TaskGroup() as tasks:
-            working, closing = tasks.create_task(work), tasks.create_task(self._wait())
-            await asyncio.wait([working, closing], return_when=asyncio.FIRST_COMPLETED)
-            for task in (working, closing):
-                task.cancel()
-        if self.closed.is_set():
-            raise ConnectionClosed(1006, "cut")
-        return working.result()
-
-    async def _wait(self) -> None:
-        await self.closed.wait()
-
-
-def pipe() -> tuple[Pipe, Pipe]:
-    one, other = Pipe(), Pipe()
-    one.other, other.other = other, one
-    return one, other
-
-
-def ciphers() -> tuple[FrameCipher, FrameCipher]:
-    here, there = b"h" * 32, b"t" * 32
-    return FrameCipher(here, there, MAX_FRAME_BYTES), FrameCipher(there, here, MAX_FRAME_BYTES)
-
-
-class Blobs:
-    """A source in a directory."""
-
-    def __init__(self, directory: Path, *blobs: bytes) -> None:
-        self._directory = directory
-        self.opened: list[tuple[Digest, int]] = []
-        for blob in blobs:
-            self.put(Digest.of(blob), blob)
-
-    def put(self, digest: Digest, data: bytes) -> None:
-        (self._directory / digest.hash).write_bytes(data)
-
-    def open(self, digest: Digest, offset: int) -> BlobReader | None:
-        self.opened.append((digest, offset))
-        try:
-            return FileReader(os.open(self._directory / digest.hash, os.O_RDONLY), offset)
-        except FileNotFoundError:
-            return None
-
-
-class Bench:
-    """A requester's stream to a holder that serves."""
-
-    def __init__(self, source: Blobs, workers: ThreadPoolExecutor, **limits: float) -> None:
-        self.source = source
-        self.workers = workers
-        self.limits = limits
-        self.served: BaseException | None = None
-        self.holder, self.requester = pipe()
-        self.cap: RateCap | None = None
-
-    @asynccontextmanager
-    async def link(self) -> AsyncIterator[tuple[Connection, FrameCipher]]:
-        mine, theirs = ciphers()
-        serving = asyncio.create_task(self._serve(theirs))
-        try:
-            yield self.requester, mine
-        finally:
-            await self.requester.close()
-            await serving
-
-    async def _serve(self, cipher: FrameCipher) -> None:
-        try:
-            await serve(self.holder, cipher, self.source, self.workers, cap=self.cap, **self.limits)
-        except BuildNetError as error:
-            self.served = error
-
-    @asynccontextmanager
-    async def stream(self, stall_s: float = 30) -> AsyncIterator[BulkStream]:
-        async with (
-            self.link() as (connection, cipher),
-            open_stream(connection, cipher, self.workers, stall_s=stall_s) as stream,
-        ):
-            yield stream
 
 
 @pytest.fixture
@@ -474,9 +331,6 @@ def asking(digest: Digest) -> list[bytes]:
     return Requester().fetch(digest, 0)
 
 
-# --- the rate ----------------------------------------------------------------------------------
-
-
 def test_a_cap_spaces_bytes_out_over_all_who_share_it() -> None:
     cap = RateCap(1000)
     assert cap.wait_s(500, now=10) == 0
@@ -503,138 +357,3 @@ def test_a_holder_that_takes_its_time_is_not_idle(
             assert cipher.open(await connection.receive()) == chunk(BLOB[:9])
 
     asyncio.run(run())
-
-
-# --- several holders ---------------------------------------------------------------------------
-
-
-class Holders:
-    """What a fetcher is given: each opened link is the next bench of that holder."""
-
-    def __init__(self, benches: dict[bytes, list[Bench]]) -> None:
-        self.benches = benches
-        self.notes: list[Note] = []
-        self.dialled: list[bytes] = []
-
-    @asynccontextmanager
-    async def open(self, holder: bytes) -> AsyncIterator[tuple[Connection, FrameCipher]]:
-        self.dialled.append(holder)
-        left = self.benches[holder]
-        if not left:
-            raise ConnectionClosed(1006, "refused")
-        async with left.pop(0).link() as opened:
-            yield opened
-
-    def fetcher(self, workers: ThreadPoolExecutor) -> BulkFetcher:
-        return BulkFetcher(self.open, workers, note=self.notes.append)
-
-
-@pytest.fixture
-def lying(tmp_path: Path) -> Blobs:
-    (tmp_path / "lies").mkdir()
-    blobs = Blobs(tmp_path / "lies")
-    blobs.put(DIGEST, bytes(len(BLOB)))
-    return blobs
-
-
-def cut(bench: Bench, after: int) -> Bench:
-    bench.holder.cut_after = after
-    return bench
-
-
-def test_a_fetch_goes_on_where_the_connection_was_cut(
-    tmp_path: Path, workers: ThreadPoolExecutor, descriptor: int
-) -> None:
-    source = Blobs(tmp_path, BLOB)
-    holders = Holders(
-        {ONE: [cut(Bench(source, workers), after) for after in (5, 4)] + [Bench(source, workers)]}
-    )
-    sink = FileSink(descriptor, DIGEST)
-    assert asyncio.run(holders.fetcher(workers).fetch(sink, [ONE])) == ONE
-    assert content(descriptor) == BLOB
-    offsets = [offset for _, offset in source.opened]
-    assert offsets == sorted(set(offsets))
-    assert len(offsets) == 3
-
-
-@pytest.mark.parametrize("after", range(16))
-@pytest.mark.parametrize("end", ["holder", "requester"])
-def test_wherever_it_is_cut_the_blob_is_whole_in_the_end(
-    after: int, end: str, tmp_path: Path, workers: ThreadPoolExecutor, descriptor: int
-) -> None:
-    source = Blobs(tmp_path, BLOB)
-    first = Bench(source, workers)
-    getattr(first, end).cut_after = after
-    holders = Holders({ONE: [first], OTHER: [Bench(source, workers)]})
-    sink = FileSink(descriptor, DIGEST)
-    asyncio.run(holders.fetcher(workers).fetch(sink, [ONE, OTHER]))
-    assert content(descriptor) == BLOB
-    assert holders.notes == []
-
-
-def test_another_holder_goes_on_where_one_ended(
-    tmp_path: Path, workers: ThreadPoolExecutor, descriptor: int
-) -> None:
-    source = Blobs(tmp_path, BLOB)
-    holders = Holders({ONE: [cut(Bench(source, workers), 5)], OTHER: [Bench(source, workers)]})
-    sink = FileSink(descriptor, DIGEST)
-    assert asyncio.run(holders.fetcher(workers).fetch(sink, [ONE, OTHER])) == OTHER
-    assert content(descriptor) == BLOB
-    assert holders.notes == []
-
-
-def test_who_sends_wrong_bytes_is_noted_and_another_one_asked(
-    tmp_path: Path, workers: ThreadPoolExecutor, descriptor: int, lying: Blobs
-) -> None:
-    honest = Blobs(tmp_path, BLOB)
-    holders = Holders({ONE: [Bench(lying, workers)], OTHER: [Bench(honest, workers)]})
-    sink = FileSink(descriptor, DIGEST)
-    assert asyncio.run(holders.fetcher(workers).fetch(sink, [ONE, OTHER])) == OTHER
-    assert content(descriptor) == BLOB
-    assert holders.notes == [Note(WRONG_BYTES, ONE, str(DIGEST))]
-
-
-def test_who_finishes_a_liar_s_work_is_not_blamed(
-    tmp_path: Path, workers: ThreadPoolExecutor, descriptor: int, lying: Blobs
-) -> None:
-    honest = Blobs(tmp_path, BLOB)
-    holders = Holders(
-        {
-            ONE: [cut(Bench(lying, workers), 6)],
-            OTHER: [Bench(honest, workers), Bench(honest, workers)],
-        }
-    )
-    sink = FileSink(descriptor, DIGEST)
-    assert asyncio.run(holders.fetcher(workers).fetch(sink, [ONE, OTHER])) == OTHER
-    assert content(descriptor) == BLOB
-    assert holders.notes == []
-    assert honest.opened[-1] == (DIGEST, 0)
-
-
-def test_if_nobody_has_it_all_are_named(
-    tmp_path: Path, workers: ThreadPoolExecutor, descriptor: int, lying: Blobs
-) -> None:
-    (tmp_path / "empty").mkdir()
-    holders = Holders(
-        {ONE: [Bench(lying, workers)], OTHER: [Bench(Blobs(tmp_path / "empty"), workers)]}
-    )
-    sink = FileSink(descriptor, DIGEST)
-    with pytest.raises(BlobUnavailableError) as failed:
-        asyncio.run(holders.fetcher(workers).fetch(sink, [ONE, OTHER]))
-    assert failed.value.cause is not None
-    assert ONE.hex()[:16] in failed.value.cause
-    assert "BLOB_MISSING" in failed.value.cause
-    assert failed.value.exit_code == 1  # one of them lied
-    with suppress(BlobUnavailableError):
-        asyncio.run(holders.fetcher(workers).fetch(sink, []))
-    assert holders.dialled == [ONE, OTHER]
-
-
-def test_what_all_that_were_asked_lack_is_not_found(
-    tmp_path: Path, workers: ThreadPoolExecutor, descriptor: int
-) -> None:
-    holders = Holders({ONE: [Bench(Blobs(tmp_path), workers)]})
-    with pytest.raises(BlobUnavailableError) as failed:
-        asyncio.run(holders.fetcher(workers).fetch(FileSink(descriptor, DIGEST), [ONE]))
-    assert (failed.value.exit_code, failed.value.http_status) == (6, 404)
-    assert "buildnet cache show" in str(failed.value.hint)
