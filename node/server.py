@@ -70,7 +70,7 @@ async def serving(
             http=_protocol(strangers),
             ws=GuardedWebSocket,
             ws_max_size=BULK_MAX_BYTES,
-            ws_per_message_deflate=False,  # what comes is encrypted; and a bomb can't be hidden
+            ws_per_message_deflate=False,  # the guard packs what is worth it
             ws_ping_interval=None,  # the mesh has its own
             ws_ping_timeout=None,
         )

@@ -11,8 +11,10 @@ import logging
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode, Frame
+from websockets.http11 import Request
 
 from buildnet.mesh.link.connection import FRAGMENTS, MALFORMED, OVERSIZED, UNREAD_PINGS
+from buildnet.node.websocket_packing import Packing
 
 ENDED_HERE = 1006
 """The close code that the application is told where this side ends a connection, with the reason;
@@ -20,11 +22,21 @@ nobody can say it over the network."""
 
 MAX_FRAGMENTS = 64
 UNREAD_MAX_BYTES = 256 * 1024
+PACKED_PATH = "/ws"
+"""Where events are told; what comes and goes elsewhere is the mesh's, and encrypted."""
+_PACKING = Packing()
 _log = logging.getLogger("buildnet.node")
 
 
 class GuardedWebSocket(WebSocketsSansIOProtocol):
-    """uvicorn's WebSocket protocol with a bound on fragments and on unread answers to pings."""
+    """uvicorn's WebSocket protocol with a bound on fragments and on unread answers to pings;
+    events are packed."""
+
+    def handle_connect(self, event: Request) -> None:
+        """Take the request that a WebSocket begins with."""
+        if event.path.partition("?")[0] == PACKED_PATH:
+            self.conn.available_extensions = (_PACKING,)
+        super().handle_connect(event)
 
     def handle_cont(self, event: Frame) -> None:
         """Take another fragment of a message."""

@@ -90,6 +90,12 @@ def test_a_build_is_told_on_every_node_with_its_output(
     assert any(event["type"] == "queue_changed" for event in events)
 
 
+def test_events_are_packed_for_who_takes_that(duo: Cluster) -> None:
+    with listening(duo.members[0], "nodes") as (connection, opening):
+        assert [each.name for each in connection.protocol.extensions] == ["permessage-deflate"]
+        assert len(opening["state"]["nodes"]) == len(duo.members)
+
+
 def test_a_seal_and_the_reason_of_a_pause_are_told(duo: Cluster) -> None:
     node = duo.members[0]
     with listening(node, "pool", "queue") as (connection, opening):

@@ -3,53 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 import pytest
-import uvicorn
+from tests.node.echoing import served, told
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 
 from buildnet.mesh.link.connection import FRAGMENTS, MALFORMED, OVERSIZED
-from buildnet.node.websocket_guard import ENDED_HERE, GuardedWebSocket
-
-
-async def application(scope: Any, receive: Any, send: Any) -> None:
-    assert scope["type"] == "websocket"
-    await send({"type": "websocket.accept"})
-    while (message := await receive())["type"] != "websocket.disconnect":
-        if message["type"] == "websocket.receive":
-            await send({"type": "websocket.send", "bytes": message["bytes"]})
-    told.append((message["code"], message.get("reason")))
-
-
-told: list[tuple[int, str | None]] = []
-
-
-@contextlib.asynccontextmanager
-async def served() -> AsyncIterator[str]:
-    config = uvicorn.Config(
-        application,
-        ws=GuardedWebSocket,
-        lifespan="off",
-        log_config=None,
-        ws_max_size=100_000,
-        ws_per_message_deflate=False,
-    )
-    server = uvicorn.Server(config)
-    listener = socket.create_server(("127.0.0.1", 0))
-    config.load()
-    server.lifespan = config.lifespan_class(config)
-    await server.startup(sockets=[listener])
-    try:
-        yield f"ws://127.0.0.1:{listener.getsockname()[1]}/"
-    finally:
-        await server.shutdown(sockets=[listener])
-        listener.close()
+from buildnet.node.websocket_guard import ENDED_HERE
 
 
 def run(scenario: Callable[[ClientConnection], Awaitable[None]]) -> None:
