@@ -6,7 +6,7 @@ const node = process.env.BUILDNET_NODE ?? "http://127.0.0.1:8080";
 
 export default defineConfig(({ command }) => ({
   base: command === "build" ? "/ui/" : "/", // a node serves files below /ui/, `npm run dev` does not
-  plugins: [react()],
+  plugins: [react({ jsxImportSource: "@/jsx" })],
   resolve: { alias: { "@": new URL("./src", import.meta.url).pathname } },
   build: {
     outDir: "../static",

@@ -1,6 +1,7 @@
 import { type ReactNode, useId, useLayoutEffect, useRef, useState } from "react";
 import { Command } from "@/components/command";
 import { ProblemView } from "@/components/problem-view";
+import { seen } from "@/format/seen";
 
 /** A modal window; Escape closes it, and the browser brings the focus back to where it was. */
 export function Dialog({
@@ -116,7 +117,7 @@ export function ConfirmByName({
 }) {
   const [typed, setTyped] = useState("");
   return (
-    <FormDialog {...rest} danger ready={typed === name}>
+    <FormDialog {...rest} danger ready={seen(typed) === seen(name)}>
       <div>{children}</div>
       <label className="field">
         <span>

@@ -13,7 +13,12 @@ it("names the view, and what it is of as soon as that is known", () => {
   );
   const { rerender } = render(at("Builds", null));
   const titles = [document.title];
-  for (const next of [at("Builds", "lab failed"), at("Queue"), at("Nodes", "node1"), at(null)]) {
+  for (const next of [
+    at("Builds", "lab failed"),
+    at("Queue"),
+    at("Nodes", "node\u202e1"),
+    at(null),
+  ]) {
     rerender(next);
     titles.push(document.title);
   }
@@ -21,7 +26,7 @@ it("names the view, and what it is of as soon as that is known", () => {
     "Builds · BuildNet",
     "lab failed · Builds · BuildNet",
     "Queue · BuildNet",
-    "node1 · Nodes · BuildNet",
+    "node[U+202E]1 · Nodes · BuildNet",
     "BuildNet",
   ]);
 });

@@ -1,4 +1,5 @@
 import { createContext, type ReactNode, useContext, useEffect, useState } from "react";
+import { seen } from "@/format/seen";
 
 const SubjectContext = createContext<(subject: string | null) => void>(() => {});
 
@@ -6,7 +7,8 @@ const SubjectContext = createContext<(subject: string | null) => void>(() => {})
 export function Titled({ view, children }: { view: string | null; children: ReactNode }) {
   const [subject, setSubject] = useState<string | null>(null);
   useEffect(() => {
-    document.title = [subject, view, "BuildNet"].filter((words) => words !== null).join(" · ");
+    const words = [subject, view, "BuildNet"].filter((each) => each !== null);
+    document.title = words.map(seen).join(" · ");
   }, [subject, view]);
   return <SubjectContext value={setSubject}>{children}</SubjectContext>;
 }

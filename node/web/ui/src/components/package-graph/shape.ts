@@ -177,7 +177,7 @@ function groupNode(directory: string, members: readonly GraphPackage[]): ShownNo
   const states = new Set(members.map((one) => one.state));
   return {
     id: DIRECTORY + directory,
-    label: `${directoryWords(directory)} (${members.length})`,
+    label: `${seen(directoryWords(directory))} (${members.length})`,
     state: MOST_TELLING.find((state) => states.has(state)) ?? "idle",
     members: members.map((one) => one.id),
     hidden: 0,

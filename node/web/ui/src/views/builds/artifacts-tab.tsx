@@ -9,7 +9,6 @@ import { Empty, Loading } from "@/components/states";
 import { useToasts } from "@/components/toasts";
 import { useFilter } from "@/components/url-state";
 import { bytes, plural } from "@/format/format";
-import { seen } from "@/format/seen";
 import { keyOf } from "@/views/builds/tasks";
 import type { ShownBuild } from "@/views/builds/use-build";
 
@@ -90,8 +89,8 @@ function Task({ made, build }: { made: Made; build: ShownBuild }) {
   return (
     <details className="card">
       <summary>
-        <strong className="task-name" title={seen(keyOf(made.name, made.task))}>
-          {seen(keyOf(made.name, made.task))}
+        <strong className="task-name" title={keyOf(made.name, made.task)}>
+          {keyOf(made.name, made.task)}
         </strong>{" "}
         <span className="soft">
           {made.problem ?? `${plural(made.count ?? 0, "file")}, ${bytes(made.size_bytes)}`}
@@ -108,7 +107,7 @@ function Task({ made, build }: { made: Made; build: ShownBuild }) {
         {made.files.length > 0 && (
           <div className="table-frame">
             <table className="table">
-              <caption className="unseen">Files of {seen(made.name)}</caption>
+              <caption className="unseen">Files of {made.name}</caption>
               <thead>
                 <tr>
                   <th scope="col">file</th>
@@ -124,12 +123,12 @@ function Task({ made, build }: { made: Made; build: ShownBuild }) {
                     <td className="mono">
                       {mayGet && file.digest !== null ? (
                         <a href={fileOf(build.id, made, file.path)} download>
-                          {seen(file.path)}
+                          {file.path}
                         </a>
                       ) : (
-                        seen(file.path)
+                        file.path
                       )}
-                      {file.target !== null && <span className="soft"> → {seen(file.target)}</span>}
+                      {file.target !== null && <span className="soft"> → {file.target}</span>}
                       {file.executable && <span className="soft"> (executable)</span>}
                     </td>
                     <td className="number">

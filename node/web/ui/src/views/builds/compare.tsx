@@ -11,7 +11,6 @@ import { dateTime, duration } from "@/format/format";
 import { ViewHead } from "@/layout/frame";
 import { resultWords } from "@/views/builds/tasks";
 import "@/views/builds/builds.css";
-import { seen } from "@/format/seen";
 import { quoted } from "@/format/shell";
 
 type Compared = Schema["ComparedTask"];
@@ -171,8 +170,8 @@ const COLUMNS: Column<Compared>[] = [
   {
     name: "task",
     cell: (one) => (
-      <span className="task-name" title={seen(one.task)}>
-        {seen(one.task)}
+      <span className="task-name" title={one.task}>
+        {one.task}
       </span>
     ),
     sort: (one) => one.task,

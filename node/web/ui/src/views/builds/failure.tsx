@@ -4,7 +4,6 @@ import { Command } from "@/components/command";
 import { Excerpt } from "@/components/log-viewer/excerpt";
 import { useFilter } from "@/components/url-state";
 import { plural } from "@/format/format";
-import { seen } from "@/format/seen";
 import { quoted } from "@/format/shell";
 import { buildCommand } from "@/views/builds/commands";
 import { OnItsNode } from "@/views/builds/home";
@@ -52,7 +51,7 @@ function FailedTask({ task, build }: { task: BuildTask; build: ShownBuild }) {
         <CircleAlert aria-hidden size={18} color="var(--bad)" />
         <div className="failed-words">
           <strong>
-            {seen(task.key)}: {report?.error?.message ?? "failed"}
+            {task.key}: {report?.error?.message ?? "failed"}
           </strong>{" "}
           {report?.error?.code && <code className="soft small">{report.error.code}</code>}
         </div>
@@ -62,7 +61,7 @@ function FailedTask({ task, build }: { task: BuildTask; build: ShownBuild }) {
         <section
           // biome-ignore lint/a11y/noNoninteractiveTabindex: what is scrolled needs the keyboard
           tabIndex={0}
-          aria-label={`The end of the output of ${seen(task.key)}`}
+          aria-label={`The end of the output of ${task.key}`}
         >
           <Excerpt output={output} {...(isBesideLog && { lines: BESIDE_LOG })} />
         </section>

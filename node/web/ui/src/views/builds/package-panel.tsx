@@ -3,7 +3,6 @@ import { Link } from "wouter";
 import { useMay } from "@/api/session";
 import { LOOKS } from "@/components/package-graph/states";
 import { duration } from "@/format/format";
-import { seen } from "@/format/seen";
 import { again, useStart } from "@/views/builds/start";
 import { type BuildTask, nodeName, resultWords } from "@/views/builds/tasks";
 import type { ShownBuild } from "@/views/builds/use-build";
@@ -26,7 +25,7 @@ export function PackagePanel({
   return (
     <>
       <div className="row between">
-        <h2>{seen(name)}</h2>
+        <h2>{name}</h2>
         <button
           type="button"
           className="button plain icon"

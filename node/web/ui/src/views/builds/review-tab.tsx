@@ -5,7 +5,6 @@ import { NotAnswered } from "@/components/kept";
 import { Empty, Loading } from "@/components/states";
 import { type Column, Table } from "@/components/table";
 import { duration, plural } from "@/format/format";
-import { seen } from "@/format/seen";
 import { TIER_WORDS } from "@/views/builds/tasks";
 import type { ShownBuild } from "@/views/builds/use-build";
 
@@ -117,7 +116,7 @@ const COLUMNS: Column<Schema["MissedTask"]>[] = [
     name: "task",
     cell: (one) => (
       <Link href={`?tab=graph&package=${encodeURIComponent(one.task.split("#")[0] ?? one.task)}`}>
-        {seen(one.task)}
+        {one.task}
       </Link>
     ),
     sort: (one) => one.task,

@@ -5,7 +5,6 @@ import { LOOKS } from "@/components/package-graph/states";
 import { type Column, Table } from "@/components/table";
 import { useFilter } from "@/components/url-state";
 import { duration, plural } from "@/format/format";
-import { seen } from "@/format/seen";
 import { type BuildTask, type Names, nodeName, ORDER, resultWords } from "@/views/builds/tasks";
 import type { ShownBuild } from "@/views/builds/use-build";
 import { useNames } from "@/views/builds/use-names";
@@ -58,10 +57,10 @@ function columnsOf(names: Names): Column<BuildTask>[] {
       cell: (task) => (
         <Link
           className="task-name"
-          title={seen(task.key)}
+          title={task.key}
           href={`?tab=graph&package=${encodeURIComponent(task.name)}`}
         >
-          {seen(task.key)}
+          {task.key}
         </Link>
       ),
       sort: (task) => task.key,

@@ -1,4 +1,5 @@
 import { duration } from "@/format/format";
+import { seen } from "@/format/seen";
 import type { Token } from "@/styles/colours";
 import type { Bar, PartName, Rows } from "@/views/builds/timeline-rows";
 
@@ -138,7 +139,7 @@ function drawBar(pen: CanvasRenderingContext2D, picture: Picture, bar: Bar): voi
     pen.rect(widest.x, y, widest.width - 3, tall);
     pen.clip();
     pen.fillStyle = picture.colour(bar.open ? "--text" : "--surface");
-    pen.fillText(bar.key, widest.x + 5, y + tall / 2 + 0.5);
+    pen.fillText(seen(bar.key), widest.x + 5, y + tall / 2 + 0.5);
     pen.restore();
   }
 }
@@ -191,7 +192,7 @@ function drawLabels(
       pen.fillRect(0, y - 0.5, picture.width, 1);
     }
     pen.fillStyle = picture.colour("--text");
-    pen.fillText(label, 8, y + ROW / 2, GUTTER - 16);
+    pen.fillText(seen(label), 8, y + ROW / 2, GUTTER - 16);
   });
 }
 

@@ -179,7 +179,7 @@ function Rows({ table, rows }: { table: string; rows: Schema["EntityState"]["row
 function Cell({ value }: { value: unknown }) {
   if (value === null || value === undefined) return null;
   const text = typeof value === "object" ? JSON.stringify(value) : String(value);
-  if (text.length <= SHORT_CHARACTERS) return text;
+  if (text.length <= SHORT_CHARACTERS) return <>{text}</>;
   return (
     <details>
       <summary className="soft">{count(text.length)} characters</summary>
