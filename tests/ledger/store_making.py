@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,10 +12,11 @@ from tests.ledger.entries import ANN, BOB, CLUSTER, START, VERIFY, chain_of, ent
 from tests.mesh.member_network import CheapSigner
 
 from buildnet.ledger.chain import BEGINNING, Tip
-from buildnet.ledger.entry import Chain, Entry, Posting
+from buildnet.ledger.entry import Body, Chain, Entry, Posting, as_data
 from buildnet.ledger.events import Damaged, Keep
 from buildnet.ledger.frontier import Advance, Frontier, Head
 from buildnet.ledger.merkle import CompactRange, root_of
+from buildnet.ledger.opening import OPENED, Opening, Why
 from buildnet.ledger.seal import (
     Cosignature,
     Seal,
@@ -23,10 +25,16 @@ from buildnet.ledger.seal import (
     cosign_statement,
     hash_of_value,
 )
+from buildnet.ledger.store.fence import Start
+from buildnet.ledger.store.reader import Reader
 from buildnet.ledger.store.store import LedgerStore
+from buildnet.ledger.store.tables import TABLES
 from buildnet.ledger.store.vault import Vault
+from buildnet.ledger.store.verifying import Trust
+from buildnet.ledger.store.writer import MakeBody, Place
 
 T = TypeVar("T")
+TRUST = Trust(VERIFY)
 __all__ = [
     "ANN",
     "BOB",
@@ -157,3 +165,46 @@ def offered(node: str, cores: int) -> tuple[Posting, ...]:
         Posting(f"node:{node}/capacity", "debit", "cores", cores, ""),
         Posting(f"node:{node}/free", "credit", "cores", cores, ""),
     )
+
+
+def body(type: str = "build.started", request: bytes = b"", **data: Any) -> MakeBody:
+    """The body of an own entry, wherever it goes."""
+
+    def make(place: Place) -> Body:
+        first = place.sequence == 1
+        base = entry().body
+        return replace(
+            base,
+            incarnation=place.chain.incarnation,
+            previous=place.previous,
+            sequence=place.sequence,
+            hlc=place.hlc,
+            type=OPENED if first else type,
+            data=as_data(Opening(Why.FIRST).as_data() if first else data),
+            request=request,
+        )
+
+    return make
+
+
+async def begun(store: LedgerStore) -> LedgerStore:
+    await store.use(chain_of(ANN))
+    await store.append([body()], hlc=START)
+    return store
+
+
+async def start_of(store: LedgerStore) -> Start:
+    return store.start
+
+
+async def append(store: LedgerStore) -> Start:
+    return (await begun(store)).start
+
+
+def snapshot(reader: Reader) -> dict[str, list[object]]:
+    return {
+        table.name: reader.connection.execute(
+            f"SELECT {table.stored} FROM {table.name} ORDER BY 1, 2"
+        ).fetchall()
+        for table in TABLES
+    }

@@ -6,7 +6,6 @@ import asyncio
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.ledger.store_making import (
@@ -15,6 +14,8 @@ from tests.ledger.store_making import (
     CLUSTER,
     START,
     Scene,
+    begun,
+    body,
     chain_of,
     entry,
     fact,
@@ -22,43 +23,16 @@ from tests.ledger.store_making import (
 )
 
 from buildnet.ledger.chain import BEGINNING, Tip
-from buildnet.ledger.entry import Body, Entry, as_data
+from buildnet.ledger.entry import Body, Entry
 from buildnet.ledger.events import Keep
-from buildnet.ledger.opening import OPENED, Opening, Why
 from buildnet.ledger.query import Query
 from buildnet.ledger.restored import Accepted, Promise, Quarantine
 from buildnet.ledger.store.errors import LedgerError
 from buildnet.ledger.store.store import LedgerStore
 from buildnet.ledger.store.vault import Vault, VaultError
-from buildnet.ledger.store.writer import MakeBody, Place
+from buildnet.ledger.store.writer import Place
 from buildnet.ledger.voters import VoterHistory, VoterSet
 from buildnet.mesh.errors import NotFoundError
-
-
-def body(type: str = "build.started", request: bytes = b"", **data: Any) -> MakeBody:
-    """The body of an own entry, wherever it goes."""
-
-    def make(place: Place) -> Body:
-        first = place.sequence == 1
-        base = entry().body
-        return replace(
-            base,
-            incarnation=place.chain.incarnation,
-            previous=place.previous,
-            sequence=place.sequence,
-            hlc=place.hlc,
-            type=OPENED if first else type,
-            data=as_data(Opening(Why.FIRST).as_data() if first else data),
-            request=request,
-        )
-
-    return make
-
-
-async def begun(store: LedgerStore) -> LedgerStore:
-    await store.use(chain_of(ANN))
-    await store.append([body()], hlc=START)
-    return store
 
 
 def test_who_appends_at_the_same_moment_shares_a_transaction(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 from tests.ledger.entries import ANN, BOB, CLUSTER, VERIFY
-from tests.ledger.store_making import Scene, fact, offered, using
+from tests.ledger.store_making import TRUST, Scene, fact, offered, using
 
 from buildnet.ledger.events import Damaged, Keep
 from buildnet.ledger.frontier import Head
@@ -33,11 +33,10 @@ from buildnet.ledger.store.selecting import Selection
 from buildnet.ledger.store.store import LedgerStore
 from buildnet.ledger.store.tables import TABLES
 from buildnet.ledger.store.vault import Vault
-from buildnet.ledger.store.verifying import Report, Trust, Verification
+from buildnet.ledger.store.verifying import Report, Verification
 from buildnet.ledger.store.writer import Writer
 
 EVERY = int(os.environ.get("BUILDNET_BYTES", "211"))
-TRUST = Trust(VERIFY)
 
 
 def a_store(path: Path) -> tuple[Scene, list[Keep]]:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.ledger.entries import ANN, BOB
-from tests.ledger.store_making import VERIFY, Scene, fact, offered, using
+from tests.ledger.store_making import VERIFY, Scene, fact, offered, snapshot, using
 from tests.mesh.member_network import CheapSigner
 
 from buildnet.ledger.entry import Entry
@@ -22,9 +22,7 @@ from buildnet.ledger.facts import Facts
 from buildnet.ledger.postings import changed
 from buildnet.ledger.store import entity_state
 from buildnet.ledger.store.errors import LedgerError
-from buildnet.ledger.store.reader import Reader
 from buildnet.ledger.store.store import LedgerStore
-from buildnet.ledger.store.tables import TABLES
 from buildnet.ledger.store.vault import Vault
 from buildnet.ledger.store.verifying import Trust
 
@@ -57,15 +55,6 @@ KINDS = st.sampled_from(
         ("build.started", "build:1", {"packages": "none", "duration_ms": "long"}),
     ]
 )
-
-
-def snapshot(reader: Reader) -> dict[str, list[object]]:
-    return {
-        table.name: reader.connection.execute(
-            f"SELECT {table.stored} FROM {table.name} ORDER BY 1, 2"
-        ).fetchall()
-        for table in TABLES
-    }
 
 
 def shuffled(entries: list[Entry], seed: int) -> list[Entry]:

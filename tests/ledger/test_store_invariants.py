@@ -10,9 +10,7 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.ledger.store_making import ANN, START, chain_of, using
-from tests.ledger.test_store import begun, body
-from tests.ledger.test_store_derived import snapshot
+from tests.ledger.store_making import ANN, START, begun, body, chain_of, snapshot, using
 
 from buildnet.ledger.store.store import LedgerStore
 

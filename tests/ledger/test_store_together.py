@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.ledger.store_making import ANN, BOB, VERIFY, Scene, entry, fact, offered, using
-from tests.ledger.test_store_derived import snapshot
+from tests.ledger.store_making import ANN, BOB, VERIFY, Scene, entry, fact, offered, snapshot, using
 
 from buildnet.ledger.chain import Tip
 from buildnet.ledger.events import Keep
