@@ -1,5 +1,5 @@
 """Fixtures of the sandbox's tests: each runs once for every way that this host is to have. And of
-those of people, who ask a node."""
+those of people, who ask a node, and of those that need a store."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from tests.node.strict_host import StrictHost, running_launcher, strict_host, wa
 
 from buildnet.node.execute.launcher.client import Launcher
 from buildnet.node.execute.removal import remove_tree
+from buildnet.node.store.store import Store
 
 
 @pytest.fixture(scope="module", params=ways())
@@ -28,6 +29,12 @@ def host(tmp_path: Path, launcher: Launcher) -> Iterator[StrictHost]:
     with strict_host(tmp_path, launcher) as host:
         yield host
     remove_tree(tmp_path / "work")  # pytest could not, where directories nest deep
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.open(tmp_path / "store", 1 << 30) as opened:
+        yield opened
 
 
 @pytest.fixture

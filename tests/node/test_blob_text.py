@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,12 +10,6 @@ import pytest
 from buildnet.mesh.digest import Digest
 from buildnet.node.api.blob_text import PART_BYTES, digest_of, file_of, text_of
 from buildnet.node.store import MissingBlobError, Store
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path / "store", 1 << 30) as opened:
-        yield opened
 
 
 def sent(store: Store, digest: Digest, name: str | None = None) -> list[dict[str, Any]]:

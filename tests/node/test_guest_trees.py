@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -18,12 +18,6 @@ from buildnet.pool.tree import DirectoryTree, FileEntry, LinkEntry
 
 HOLDER = b"h" * 32
 FILES = {"node_modules/lodash/index.js": b"lodash", "packages/a/node_modules/x/x.js": b"x"}
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path / "store", 1 << 30) as opened:
-        yield opened
 
 
 class Peer:

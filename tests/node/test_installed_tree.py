@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from buildnet.cli.testing import write_files
 from buildnet.mesh.digest import Digest
 from buildnet.node.installed_tree import TakenIn
 from buildnet.node.store import Store
 from buildnet.pool.tree import FileEntry, LinkEntry
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path / "store", 1 << 30) as opened:
-        yield opened
 
 
 def installed(root: Path) -> Path:

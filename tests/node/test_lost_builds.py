@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
 
@@ -55,12 +54,6 @@ class History:
     async def finish(self, build: str, **how: Any) -> None:
         assert build == self.found.id
         self.ended.append(how)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path / "store", 1 << 30) as opened:
-        yield opened
 
 
 def ended(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,6 @@ from buildnet.node.store import (
 from buildnet.pool.tree import FileEntry, LinkEntry
 
 STAGED = frozenset({"staged"})
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path / "store", 1 << 30) as store:
-        yield store
 
 
 def record_of(name: str, *references: Digest, isolation: str = "staged") -> ActionRecord:

@@ -7,7 +7,6 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,12 +22,6 @@ from buildnet.node.store import (
 )
 
 BIG = bytes(range(256)) * (3 * 4096 + 1)  # more than three pieces, and not a whole number of them
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path / "store", 1 << 30) as store:
-        yield store
 
 
 def path_of(store: Store, digest: Digest) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,12 +18,6 @@ from buildnet.node.store.store import Store
 from buildnet.pool.tree import DirectoryTree, FileEntry, LinkEntry
 
 KEY = Digest.of(b"npm ci")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path / "store", 1 << 30) as opened:
-        yield opened
 
 
 @pytest.fixture
