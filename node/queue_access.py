@@ -125,6 +125,7 @@ class QueueAccess:
             answer = await self._asking().change(what, build, value, actor)
         else:
             answer = self._decided(what, build, value, actor, wisher)
+        self.sharing.on_queue()
         if not build:
             if not answer.since_ms:
                 return _done(None, changed=False)

@@ -34,8 +34,8 @@ MOST_WATCHED = 32
 KEPT_S = 30.0
 """So long the state shows a build that is over."""
 LOOK_EVERY_S = 0.5
-"""So often the coordinator is asked for the queue."""
-_REST_S = 0.05
+"""So often the coordinator is asked for the queue, besides when somebody changed it."""
+_REST_S = 0.02
 _REST = 10.0
 _log = logging.getLogger("buildnet.node")
 
@@ -58,6 +58,7 @@ class BuildSource:
     async def run(self, ready: Ready) -> None:
         """Feed until it is cancelled."""
         builder = self._service.builder
+        sharing = queue_of(self._service).sharing
         self._followed.clear()
         self._over.clear()
         async with asyncio.TaskGroup() as group:
@@ -65,22 +66,22 @@ class BuildSource:
             def follow(build: RunningBuild) -> None:
                 self._begin(group, build.id, self._follow_own(build))
 
-            builder.on_build = follow
+            builder.on_build, sharing.on_queue = follow, self._news.set
             try:
                 for build in builder.running():
                     follow(build)
                 ready(Channel.BUILDS)
                 ready(Channel.LOGS)
                 while True:
-                    began = time.monotonic()
+                    began = time.thread_time()
                     await self._look(group)
                     ready(Channel.QUEUE)
-                    await asyncio.sleep(max(_REST_S, _REST * (time.monotonic() - began)))
+                    await asyncio.sleep(max(_REST_S, _REST * (time.thread_time() - began)))
                     with suppress(TimeoutError):
                         async with asyncio.timeout(LOOK_EVERY_S):
                             await self._news.wait()
             finally:
-                builder.on_build = None
+                builder.on_build, sharing.on_queue = None, lambda: None
                 for task in self._followed.values():
                     task.cancel()
 

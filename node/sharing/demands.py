@@ -69,9 +69,11 @@ class _Known:
 
 
 class Demands:
-    """One node's builds in the queue, in whatever cluster the node is: :meth:`join`."""
+    """One node's builds in the queue, in whatever cluster the node is: :meth:`join`. ``on_order``:
+    called as somebody said what one is to do."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_order: Callable[[], None] = lambda: None) -> None:
+        self._on_order = on_order
         self._local: Local | None = None
         self._say: Callable[[bytes, Message], None] = lambda to, message: None
         self._builds: dict[str, _Known] = {}
@@ -137,6 +139,7 @@ class Demands:
         if known is not None:
             known.how_far = build.how_far()  # what still runs is waited for
             self._tell(known)
+        self._on_order()
 
     def hold(self, held: bool) -> None:
         """Let no build of this node start commands, or let them go on."""

@@ -107,7 +107,8 @@ class Wisher:
 
 
 class QueueDesk:
-    """See the module's text. ``held`` is what this node knows of the whole queue."""
+    """See the module's text. ``held`` is what this node knows of the whole queue; ``on_change``:
+    called as that, or what a build is to do, becomes another one."""
 
     def __init__(
         self,
@@ -116,12 +117,14 @@ class QueueDesk:
         allocator: Allocator,
         demands: Demands,
         held: QueueHeld,
+        on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self._local = local
         self._say = say
         self._allocator = allocator
         self._demands = demands
         self.held = held
+        self._on_change = on_change
 
     def take(self, event: GuestEvent) -> None:
         """Take note of what happens, and of what others ask."""
@@ -183,6 +186,7 @@ class QueueDesk:
         if self.coordinates:
             self._allocator.pause(held.paused)
             self._tell_all()
+        self._on_change()
 
     def _hold(self, sender: bytes, held: QueueHeld) -> None:
         """Take note of what the coordinator says; as the coordinator, of what an admin's node knows
@@ -285,6 +289,7 @@ class QueueDesk:
         self._allocator.demanded(replace(demand, orders=orders))
         told = BuildOrdered(demand.build, WireOrders.of(orders), cancel, (drops or "")[:128])
         self._say(demand.driver, told)
+        self._on_change()
 
     def _rights(self, member: bytes) -> Rights | None:
         members = self._local.members

@@ -77,7 +77,9 @@ class Sharing:
         self._borrower: Borrower | None = None
         self.desk: QueueDesk | None = None
         self._desk_of = b""
-        self.demands = Demands()
+        self.on_queue: Callable[[], None] = lambda: None
+        """Called as the queue became another one by what somebody said."""
+        self.demands = Demands(lambda: self.on_queue())
         self.hints = Hints(self._say)
         self.asking: QueueAsking | None = None
         """Of the coordinator about the queue; None: this node is in no cluster now."""
@@ -101,7 +103,9 @@ class Sharing:
             held = self.desk.held  # else that was said of another cluster's queue
         self._desk_of = local.members.cluster_id
         self.demands.hold(held.paused)
-        self.desk = QueueDesk(local, self._say, self._allocator, self.demands, held)
+        self.desk = QueueDesk(
+            local, self._say, self._allocator, self.demands, held, lambda: self.on_queue()
+        )
         self.asking = QueueAsking(local, self._say)
         self.demands.join(local, self._say)
         self._workers.on_change = self._room_changed

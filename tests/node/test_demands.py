@@ -63,10 +63,14 @@ class Scene:
         self.said: list[tuple[bytes, Message]] = []
         local: Any = SimpleNamespace(office=SimpleNamespace(coordinator=CHIEF))
         self.local = local
-        self.demands = Demands()
+        self.orders = 0
+        self.demands = Demands(self.ordered)
         self.demands.join(local, lambda to, message: self.said.append((to, message)))
         self.build = Queued()
         self.demands.enter(self.build)
+
+    def ordered(self) -> None:
+        self.orders += 1
 
     @property
     def told(self) -> DemandTold:
@@ -115,8 +119,9 @@ def test_the_coordinator_alone_orders_and_a_new_one_learns_of_it() -> None:
     ordered = BuildOrdered("b", WireOrders.of(orders), False)
     scene.build.far = HowFar("w", running=2)
     scene.demands.take(Received(OWNER, ordered))
-    assert scene.build.orders == Orders()
+    assert (scene.build.orders, scene.orders) == (Orders(), 0)
     scene.demands.take(Received(CHIEF, ordered))
+    assert scene.orders == 1
     assert scene.build.orders == orders
     assert scene.demands.is_held("b")
     assert scene.told.how_far.running == 2

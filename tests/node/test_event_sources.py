@@ -231,7 +231,8 @@ def test_what_another_node_tells_amiss_leaves_nothing_behind_and_is_not_read_on_
         service: Any = SimpleNamespace(builder=builder, watching=watching)
         source = BuildSource(service, hub)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(build_source, "queue_of", lambda _: SimpleNamespace(view=view))
+            access = SimpleNamespace(view=view, sharing=SimpleNamespace(on_queue=None))
+            patch.setattr(build_source, "queue_of", lambda _: access)
             patch.setattr(build_source, "_REST_S", 0.0)
             working = asyncio.create_task(source.run(hub.begin))
             await until(lambda: looks > 3)
@@ -242,6 +243,43 @@ def test_what_another_node_tells_amiss_leaves_nothing_behind_and_is_not_read_on_
         assert json.loads(opening.text)["state"] == {"builds": {}}
 
     asyncio.run(run())
+
+
+def test_what_somebody_wants_of_the_queue_is_told_without_waiting_for_the_next_look() -> None:
+    queue: dict[str, Any] = {"complete": True, "paused": False, "paused_by": None}
+    queue |= {"reason": None, "builds": []}
+
+    async def view() -> dict[str, Any]:
+        return dict(queue)
+
+    async def run(patch: pytest.MonkeyPatch) -> None:
+        hub, ready, news = Hub("e"), asyncio.Event(), asyncio.Event()
+        sharing = SimpleNamespace(on_queue=None)
+        access = SimpleNamespace(view=view, sharing=sharing)
+        patch.setattr(build_source, "queue_of", lambda _: access)
+        patch.setattr(build_source, "LOOK_EVERY_S", 3600.0)
+        service: Any = SimpleNamespace(builder=SimpleNamespace(running=lambda: (), on_build=None))
+        reader, _ = hub.subscribe(Wanted(frozenset({Channel.QUEUE})), None, news.set, 0.0)
+        source = BuildSource(service, hub)
+        working = asyncio.create_task(
+            source.run(lambda channel: ready.set() if channel is Channel.QUEUE else None)
+        )
+        await ready.wait()
+        assert json.loads(reader.take(1 << 20)[0].text)["data"]["paused"] is False
+        news.clear()
+        queue.update(paused=True, paused_by="ann")
+        sharing.on_queue()
+        await news.wait()
+        told = json.loads(reader.take(1 << 20)[0].text)
+        assert (told["type"], told["data"]["paused_by"]) == ("queue_changed", "ann")
+        working.cancel()
+        await asyncio.wait([working])
+        sharing.on_queue()  # nobody listens any more
+
+    with pytest.MonkeyPatch.context() as patch:
+        # The first change of an item is told at once, what follows soon after it by a tick.
+        patch.setattr("buildnet.node.events.view.PERIOD_S", 0.0)
+        asyncio.run(run(patch))
 
 
 def test_a_build_tells_its_latest_estimate_and_nothing_that_is_none() -> None:

@@ -37,6 +37,7 @@ class Scene:
     def __init__(self, held: QueueHeld | None = None) -> None:
         self.said: list[tuple[bytes, Message]] = []
         self.held: list[bool] = []
+        self.changes: list[QueueHeld] = []
         rights = {ME: Rights.BUILDER, OBSERVER: Rights.OBSERVER, **RIGHTS}
         members = {key: SimpleNamespace(rights=each) for key, each in rights.items()}
         office: Any = SimpleNamespace(coordinator=ME, counter=1)
@@ -55,7 +56,12 @@ class Scene:
         demands: Any = SimpleNamespace(hold=self.held.append)
         self.allocator = Allocator(local, self.say, lambda: 0.0)
         self.desk = QueueDesk(
-            local, self.say, self.allocator, demands, held or QueueHeld(False, 0, "")
+            local,
+            self.say,
+            self.allocator,
+            demands,
+            held or QueueHeld(False, 0, ""),
+            lambda: self.changes.append(self.desk.held),
         )
         self.take(OfficeChanged(office))
         for build, driver in (("b1", BUILDER), ("b2", BUILDER), ("c1", OTHER)):
@@ -117,6 +123,25 @@ def test_who_may_change_a_build(scene: Any) -> None:
         assert scene.change(ADMIN, "explode", "c1").code == "NOT_ALLOWED"
         assert scene.change(ADMIN, "pause", "b").code == "NOT_FOUND"
         assert scene.change(ADMIN, "pause", "x").code == "NOT_FOUND"
+
+    within(scene, work)
+
+
+def test_that_the_queue_is_another_one_is_noted_at_once(scene: Any) -> None:
+    def work(scene: Scene) -> None:
+        scene.change(BUILDER, "pause", "c1")
+        assert scene.changes == []  # they may not
+        scene.change(BUILDER, "pause", "b1")
+        assert len(scene.changes) == 1
+        scene.change(ADMIN, "pause", "")
+        assert scene.changes[1:] == [scene.desk.held]
+        assert scene.desk.held.paused
+        scene.local.office = SimpleNamespace(coordinator=OTHER, counter=2)
+        resumed = QueueHeld(False, scene.desk.held.since_ms + 1, "c")
+        scene.take(Received(BUILDER, resumed))
+        assert len(scene.changes) == 2
+        scene.take(Received(OTHER, resumed))  # the coordinator tells it to all
+        assert scene.changes[2:] == [resumed]
 
     within(scene, work)
 
