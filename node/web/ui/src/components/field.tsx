@@ -1,4 +1,4 @@
-import type { ReactNode } from "react";
+import type { ComponentProps, ReactNode } from "react";
 
 /** A line of a form: its label, what is filled in, and what one should know. */
 export function Field({
@@ -20,5 +20,61 @@ export function Field({
       </label>
       {hint && <span className="soft small">{hint}</span>}
     </div>
+  );
+}
+
+type Own = "value" | "onChange";
+
+/** A line of a form in which something is typed. */
+export function TextField({
+  label,
+  hint,
+  onChange,
+  ...input
+}: {
+  label: string;
+  hint?: ReactNode;
+  value: string;
+  onChange: (value: string) => void;
+} & Omit<ComponentProps<"input">, Own>) {
+  return (
+    <Field label={label} hint={hint}>
+      <input className="input" {...input} onChange={(event) => onChange(event.target.value)} />
+    </Field>
+  );
+}
+
+/** A line of a form in which one of several is chosen. */
+export function SelectField<Value extends string>({
+  label,
+  hint,
+  options,
+  onChange,
+  ...select
+}: {
+  label: string;
+  hint?: ReactNode;
+  value: Value;
+  /** Pairs of value and words; plain strings are both. */
+  options: readonly (Value | readonly [Value, string])[];
+  onChange: (value: Value) => void;
+} & Omit<ComponentProps<"select">, Own>) {
+  return (
+    <Field label={label} hint={hint}>
+      <select
+        className="input"
+        {...select}
+        onChange={(event) => onChange(event.target.value as Value)}
+      >
+        {options.map((option) => {
+          const [value, words] = typeof option === "string" ? [option, option] : option;
+          return (
+            <option key={value} value={value}>
+              {words}
+            </option>
+          );
+        })}
+      </select>
+    </Field>
   );
 }

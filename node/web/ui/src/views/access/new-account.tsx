@@ -1,7 +1,7 @@
 import { useState } from "react";
 import { api, type Schema } from "@/api/client";
 import { FormDialog } from "@/components/dialog";
-import { Field } from "@/components/field";
+import { TextField } from "@/components/field";
 import { quoted } from "@/format/shell";
 import { RightsChoice } from "@/views/access/rights";
 
@@ -28,22 +28,8 @@ export function NewAccountDialog({
       act={make}
       onClose={onClose}
     >
-      <Field label="Name">
-        <input
-          className="input"
-          required
-          maxLength={64}
-          value={id}
-          onChange={(event) => setId(event.target.value)}
-        />
-      </Field>
-      <Field label="Who that is">
-        <input
-          className="input"
-          value={description}
-          onChange={(event) => setDescription(event.target.value)}
-        />
-      </Field>
+      <TextField label="Name" required maxLength={64} value={id} onChange={setId} />
+      <TextField label="Who that is" value={description} onChange={setDescription} />
       <RightsChoice value={rights} onChange={setRights} />
       <p className="soft small">It has no password: make a login link for it, and send that.</p>
     </FormDialog>

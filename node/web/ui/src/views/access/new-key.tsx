@@ -1,7 +1,7 @@
 import { useState } from "react";
 import { api, type Schema } from "@/api/client";
 import { FormDialog } from "@/components/dialog";
-import { Field } from "@/components/field";
+import { SelectField, TextField } from "@/components/field";
 import { quoted } from "@/format/shell";
 import { RightsChoice } from "@/views/access/rights";
 
@@ -24,7 +24,7 @@ export function NewKeyDialog({
 }) {
   const [name, setName] = useState("");
   const [rights, setRights] = useState<Schema["Rights"]>("builder");
-  const [days, setDays] = useState("30");
+  const [days, setDays] = useState<(typeof LIFETIMES)[number][0]>("30");
   const [scope, setScope] = useState("");
   const scopes = scope.split(/[\s,]+/).filter(Boolean);
   const command = [
@@ -46,36 +46,24 @@ export function NewKeyDialog({
       act={make}
       onClose={onClose}
     >
-      <Field label="Name" hint="What it is for, such as ci or review-agent.">
-        <input
-          className="input"
-          required
-          maxLength={64}
-          value={name}
-          onChange={(event) => setName(event.target.value)}
-        />
-      </Field>
+      <TextField
+        label="Name"
+        hint="What it is for, such as ci or review-agent."
+        required
+        maxLength={64}
+        value={name}
+        onChange={setName}
+      />
       <RightsChoice value={rights} onChange={setRights} />
-      <Field label="Counts for">
-        <select className="input" value={days} onChange={(event) => setDays(event.target.value)}>
-          {LIFETIMES.map(([value, words]) => (
-            <option key={value} value={value}>
-              {words}
-            </option>
-          ))}
-        </select>
-      </Field>
-      <Field
+      <SelectField label="Counts for" value={days} options={LIFETIMES} onChange={setDays} />
+      <TextField
         label="Only for (may be left empty)"
         hint="workspace:NAME, node:NAME or action:ACTION, any number of them."
-      >
-        <input
-          className="input mono"
-          placeholder="workspace:shop action:trigger-build"
-          value={scope}
-          onChange={(event) => setScope(event.target.value)}
-        />
-      </Field>
+        className="input mono"
+        placeholder="workspace:shop action:trigger-build"
+        value={scope}
+        onChange={setScope}
+      />
     </FormDialog>
   );
 }

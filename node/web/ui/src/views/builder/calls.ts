@@ -1,5 +1,6 @@
 import { api, type Schema } from "@/api/client";
 import { type ConfigDocument, type Draft, fromDocument, toDocument } from "@/views/builder/draft";
+import { bodyOf } from "@/views/builds/start";
 
 export const ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 const BY = { query: { actor: "local" } } as const;
@@ -62,23 +63,7 @@ export function unkept(draft: Draft): Record<string, unknown> {
 /** Begin a build; return its id. */
 export async function begin(root: string, by: ByConfiguration, profile: string): Promise<string> {
   const { data } = await api.POST("/api/build", {
-    body: {
-      root,
-      ...by,
-      ...(profile !== "" && { profile }),
-      task: "build",
-      force: false,
-      dry_run: false,
-      keep_going: false,
-      local_only: false,
-      durable: false,
-      explain: false,
-      retry: 0,
-      trace_inputs: false,
-      actor: "local",
-      detail: "all",
-      packages: [],
-    },
+    body: bodyOf(root, { ...by, ...(profile !== "" && { profile }) }),
   });
   if (data === undefined) throw new Error("the node does not say which build it began");
   return (data as { build_id: string }).build_id;

@@ -9,6 +9,7 @@ import { unkept } from "@/views/builder/calls";
 import type { Draft } from "@/views/builder/draft";
 import { isRefused } from "@/views/builder/faults";
 import type { Checked } from "@/views/builder/use-pool";
+import { bodyOf } from "@/views/builds/start";
 
 /** The workspaces of the asked node that can be built: pairs for a choice. */
 export function useWorkspaces() {
@@ -66,7 +67,11 @@ export function Estimate({
     placeholderData: keepPreviousData,
     queryFn: async ({ signal }) => {
       const { data } = await api.POST("/api/build/estimate", {
-        body: { ...DEFAULTS, root, configuration, ...(profile !== "" && { profile }) },
+        body: bodyOf(root, {
+          configuration,
+          detail: "changed",
+          ...(profile !== "" && { profile }),
+        }),
         signal,
       });
       if (data === undefined) throw new Error("the node says nothing");
@@ -118,21 +123,6 @@ export function Estimate({
     </section>
   );
 }
-
-const DEFAULTS = {
-  task: "build",
-  force: false,
-  dry_run: false,
-  keep_going: false,
-  local_only: false,
-  durable: false,
-  explain: false,
-  retry: 0,
-  trace_inputs: false,
-  actor: "local",
-  detail: "changed",
-  packages: [],
-} as const satisfies Partial<Schema["BuildBody"]>;
 
 function Result({ estimate }: { estimate: Known<Schema["BuildEstimate"]> }) {
   const { estimated_ms, interval_ms, packages, unchanged, problems } = estimate;

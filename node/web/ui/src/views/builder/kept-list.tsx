@@ -6,7 +6,7 @@ import { useMay } from "@/api/session";
 import { Age } from "@/components/age";
 import { Badge } from "@/components/badge";
 import { ConfirmByName, FormDialog } from "@/components/dialog";
-import { Field } from "@/components/field";
+import { TextField } from "@/components/field";
 import { Choice, FilterBar, SearchBox } from "@/components/filters";
 import { NotAnswered } from "@/components/kept";
 import { Empty, Loading } from "@/components/states";
@@ -206,14 +206,13 @@ function RenameDialog({ saved, onClose }: { saved: Saved; onClose: () => void })
         await anew();
       }}
     >
-      <Field label="Title" hint="its id stays: builds and commands go by it">
-        <input
-          className="input"
-          maxLength={100}
-          value={name}
-          onChange={(event) => setName(event.target.value)}
-        />
-      </Field>
+      <TextField
+        label="Title"
+        hint="its id stays: builds and commands go by it"
+        maxLength={100}
+        value={name}
+        onChange={setName}
+      />
     </FormDialog>
   );
 }

@@ -1,7 +1,7 @@
 import { useState } from "react";
 import { api, query, type Schema } from "@/api/client";
 import { FormDialog } from "@/components/dialog";
-import { Field } from "@/components/field";
+import { Field, SelectField } from "@/components/field";
 import { NotAnswered } from "@/components/kept";
 import { Loading } from "@/components/states";
 import { quoted } from "@/format/shell";
@@ -42,24 +42,21 @@ export function TemplateDialog({
     >
       <NotAnswered asked={found} command="buildnet template list" />
       {found.isPending && <Loading what="the templates" />}
-      <Field label="Template" hint={template?.description}>
-        <select
-          className="input"
-          value={id}
-          onChange={(event) => {
-            setId(event.target.value);
-            setValues({});
-          }}
-        >
-          <option value="">choose one</option>
-          {templates.map((each) => (
-            <option key={each.id} value={each.id}>
-              {each.name ?? each.id}
-              {each.system ? " (built in)" : ""}
-            </option>
-          ))}
-        </select>
-      </Field>
+      <SelectField
+        label="Template"
+        hint={template?.description}
+        value={id}
+        options={[
+          ["", "choose one"],
+          ...templates.map(
+            ({ id, name, system }) => [id, `${name ?? id}${system ? " (built in)" : ""}`] as const,
+          ),
+        ]}
+        onChange={(chosen) => {
+          setId(chosen);
+          setValues({});
+        }}
+      />
       {template?.variables?.map((variable) => (
         <VariableField
           key={`${id} ${variable.name}`}
@@ -97,17 +94,7 @@ function VariableField({
   }
   if (type === "choice") {
     return (
-      <Field {...props}>
-        <select
-          className="input"
-          value={String(now)}
-          onChange={(event) => onChange(event.target.value)}
-        >
-          {choices?.map((each) => (
-            <option key={each}>{each}</option>
-          ))}
-        </select>
-      </Field>
+      <SelectField {...props} value={String(now)} options={choices ?? []} onChange={onChange} />
     );
   }
   const isNumber = type === "integer" || type === "number";

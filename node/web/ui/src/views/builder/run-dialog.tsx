@@ -2,7 +2,7 @@ import { useState } from "react";
 import { useLocation } from "wouter";
 import { useMay } from "@/api/session";
 import { FormDialog } from "@/components/dialog";
-import { Field } from "@/components/field";
+import { SelectField, TextField } from "@/components/field";
 import { type ByConfiguration, begin, ID, keep, unkept } from "@/views/builder/calls";
 import type { Draft } from "@/views/builder/draft";
 import { type Target, useProfiles, useWorkspaces } from "@/views/builder/estimate";
@@ -54,34 +54,20 @@ export function RunDialog({
       onClose={onClose}
       act={act}
     >
-      <Field label="Workspace">
-        <select
-          className="input"
-          required
-          value={root}
-          onChange={(event) => onRoot(event.target.value)}
-        >
-          <option value="">choose one</option>
-          {options.map(([value, words]) => (
-            <option key={value} value={value}>
-              {words}
-            </option>
-          ))}
-        </select>
-      </Field>
-      <Field label="Profile" hint="how the work is spread">
-        <select
-          className="input"
-          value={profile}
-          onChange={(event) => onProfile(event.target.value)}
-        >
-          {profiles.map(([value, words]) => (
-            <option key={value} value={value}>
-              {words}
-            </option>
-          ))}
-        </select>
-      </Field>
+      <SelectField
+        label="Workspace"
+        required
+        value={root}
+        options={[["", "choose one"], ...options]}
+        onChange={onRoot}
+      />
+      <SelectField
+        label="Profile"
+        hint="how the work is spread"
+        value={profile}
+        options={profiles}
+        onChange={onProfile}
+      />
       {!isKept && maySave && (
         <label className="row">
           <input
@@ -93,15 +79,14 @@ export function RunDialog({
         </label>
       )}
       {keeps && isNew && (
-        <Field label="Id" hint="it is kept under this id">
-          <input
-            className="input"
-            required
-            spellCheck={false}
-            value={id}
-            onChange={(event) => setId(event.target.value)}
-          />
-        </Field>
+        <TextField
+          label="Id"
+          hint="it is kept under this id"
+          required
+          spellCheck={false}
+          value={id}
+          onChange={setId}
+        />
       )}
       {!isKept && !keeps && (
         <p className="soft small">

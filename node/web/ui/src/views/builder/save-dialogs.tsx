@@ -1,7 +1,7 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { FormDialog } from "@/components/dialog";
-import { Field } from "@/components/field";
+import { TextField } from "@/components/field";
 import { useToasts } from "@/components/toasts";
 import { quoted } from "@/format/shell";
 import { ID, keep, keepAsTemplate } from "@/views/builder/calls";
@@ -9,6 +9,7 @@ import type { Draft } from "@/views/builder/draft";
 import * as store from "@/views/builder/store";
 
 const ID_WORDS = "letters, digits, '.', '_' and '-', at most 64";
+const PURPOSE = "What it is for (may stay empty)";
 
 /** Return what forgets the lists of what is kept: they are asked for anew. */
 export function useKeptAnew(): () => Promise<void> {
@@ -43,16 +44,16 @@ export function SaveDialog({ draft, onClose }: { draft: Draft; onClose: () => vo
         toasts.done(`Saved as ${kept.draft.id}, version ${kept.version}`);
       }}
     >
-      <IdField value={id} onChange={setId} />
-      <Field label="Title (may stay empty)">
-        <input
-          className="input"
-          maxLength={100}
-          value={name}
-          onChange={(event) => setName(event.target.value)}
-        />
-      </Field>
-      <PurposeField value={description} onChange={setDescription} />
+      <TextField
+        label="Id"
+        hint={ID_WORDS}
+        required
+        spellCheck={false}
+        value={id}
+        onChange={setId}
+      />
+      <TextField label="Title (may stay empty)" maxLength={100} value={name} onChange={setName} />
+      <TextField label={PURPOSE} maxLength={1000} value={description} onChange={setDescription} />
     </FormDialog>
   );
 }
@@ -76,40 +77,15 @@ export function SaveTemplateDialog({ draft, onClose }: { draft: Draft; onClose: 
         toasts.done(`Kept as the template ${id}`);
       }}
     >
-      <IdField value={id} onChange={setId} />
-      <PurposeField value={description} onChange={setDescription} />
-    </FormDialog>
-  );
-}
-
-interface TextField {
-  value: string;
-  onChange: (value: string) => void;
-}
-
-function IdField({ value, onChange }: TextField) {
-  return (
-    <Field label="Id" hint={ID_WORDS}>
-      <input
-        className="input"
+      <TextField
+        label="Id"
+        hint={ID_WORDS}
         required
         spellCheck={false}
-        value={value}
-        onChange={(event) => onChange(event.target.value)}
+        value={id}
+        onChange={setId}
       />
-    </Field>
-  );
-}
-
-function PurposeField({ value, onChange }: TextField) {
-  return (
-    <Field label="What it is for (may stay empty)">
-      <input
-        className="input"
-        maxLength={1000}
-        value={value}
-        onChange={(event) => onChange(event.target.value)}
-      />
-    </Field>
+      <TextField label={PURPOSE} maxLength={1000} value={description} onChange={setDescription} />
+    </FormDialog>
   );
 }

@@ -1,9 +1,9 @@
 import { type ComponentType, lazy, Suspense } from "react";
-import { Link, useParams, useSearchParams } from "wouter";
+import { Link, useParams } from "wouter";
 import { Problem } from "@/api/problem";
 import { ProblemView } from "@/components/problem-view";
 import { Loading } from "@/components/states";
-import { useFilter } from "@/components/url-state";
+import { Tabs, useTab } from "@/components/tabs";
 import { shortId } from "@/format/format";
 import { quoted } from "@/format/shell";
 import { ViewHead } from "@/layout/frame";
@@ -17,14 +17,25 @@ import "@/views/builds/builds.css";
 
 type Tab = ComponentType<{ build: ShownBuild }>;
 
-const TABS: readonly (readonly [string, string, Tab])[] = [
-  ["graph", "Graph", lazy(() => import("@/views/builds/graph-tab"))],
-  ["timeline", "Timeline", lazy(() => import("@/views/builds/timeline-tab"))],
-  ["tasks", "Tasks", lazy(() => import("@/views/builds/tasks-tab"))],
-  ["log", "Log", lazy(() => import("@/views/builds/log-tab"))],
-  ["review", "Review", lazy(() => import("@/views/builds/review-tab"))],
-  ["artifacts", "Artifacts", lazy(() => import("@/views/builds/artifacts-tab"))],
-];
+const TABS = [
+  ["graph", "Graph"],
+  ["timeline", "Timeline"],
+  ["tasks", "Tasks"],
+  ["log", "Log"],
+  ["review", "Review"],
+  ["artifacts", "Artifacts"],
+] as const;
+/** How the graph and the list of tasks were left: they stand in each part's address. */
+const KEPT = ["package", "focus", "groups", "as", "find", "status", "node"];
+
+const CONTENTS: Record<(typeof TABS)[number][0], Tab> = {
+  graph: lazy(() => import("@/views/builds/graph-tab")),
+  timeline: lazy(() => import("@/views/builds/timeline-tab")),
+  tasks: lazy(() => import("@/views/builds/tasks-tab")),
+  log: lazy(() => import("@/views/builds/log-tab")),
+  review: lazy(() => import("@/views/builds/review-tab")),
+  artifacts: lazy(() => import("@/views/builds/artifacts-tab")),
+};
 
 /** The code of a problem: the record of a build is on a node that can't be asked. */
 const ELSEWHERE = "BUILD_ELSEWHERE";
@@ -68,8 +79,7 @@ function Detail({ id }: { id: string }) {
       )}
       <BuildHead build={build} />
       <Failure build={build} />
-      <Tabs />
-      <Shown build={build} />
+      <Parts build={build} />
     </div>
   );
 }
@@ -80,34 +90,15 @@ function titleOf({ id, status, told, live }: ShownBuild): string {
   return [workspace, status, shortId(id)].filter((words) => words !== undefined).join(" ");
 }
 
-function Tabs() {
-  const [current] = useFilter("tab", "graph");
-  const [parameters] = useSearchParams();
-  const to = (tab: string) => {
-    const after = new URLSearchParams(parameters);
-    // What is of one part alone: the same word means something else in another.
-    for (const one of ["sort", "text", "part", "cursor", "task"]) after.delete(one);
-    after.set("tab", tab);
-    return `?${after}`;
-  };
+function Parts({ build }: { build: ShownBuild }) {
+  const current = useTab(TABS);
+  const Content = CONTENTS[current];
   return (
-    <nav className="tabs" aria-label="Parts of the build">
-      {TABS.map(([name, words]) => (
-        <Link key={name} href={to(name)} {...(name === current && { "aria-current": "page" })}>
-          {words}
-        </Link>
-      ))}
-    </nav>
-  );
-}
-
-function Shown({ build }: { build: ShownBuild }) {
-  const [current] = useFilter("tab", "graph");
-  const [, words, Content] = TABS.find(([name]) => name === current) ?? TABS[0] ?? [];
-  if (Content === undefined) return null;
-  return (
-    <Suspense fallback={<Loading what={words ?? ""} />}>
-      <Content build={build} />
-    </Suspense>
+    <>
+      <Tabs label="Parts of the build" tabs={TABS} current={current} keeps={KEPT} />
+      <Suspense fallback={<Loading what={current} />}>
+        <Content build={build} />
+      </Suspense>
+    </>
   );
 }

@@ -3,7 +3,7 @@ import { useLocation } from "wouter";
 import { api } from "@/api/client";
 import { Command } from "@/components/command";
 import { Dialog } from "@/components/dialog";
-import { Field } from "@/components/field";
+import { Field, TextField } from "@/components/field";
 import { ProblemView } from "@/components/problem-view";
 import { useToasts } from "@/components/toasts";
 import { quoted } from "@/format/shell";
@@ -54,15 +54,14 @@ export function NoteDialog({ onClose }: { onClose: () => void }) {
             onChange={(event) => setText(event.target.value)}
           />
         </Field>
-        <Field label="About (optional)" hint="Such as node:NAME, build:ID or config:NAME.">
-          <input
-            className="input"
-            autoComplete="off"
-            spellCheck={false}
-            value={entity}
-            onChange={(event) => setEntity(event.target.value)}
-          />
-        </Field>
+        <TextField
+          label="About (optional)"
+          hint="Such as node:NAME, build:ID or config:NAME."
+          autoComplete="off"
+          spellCheck={false}
+          value={entity}
+          onChange={setEntity}
+        />
         <label className="row">
           <input
             type="checkbox"

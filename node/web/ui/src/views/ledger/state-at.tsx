@@ -2,7 +2,7 @@ import type { FormEvent } from "react";
 import { Link } from "wouter";
 import { query, type Schema } from "@/api/client";
 import { Command } from "@/components/command";
-import { Field } from "@/components/field";
+import { TextField } from "@/components/field";
 import { NotAnswered } from "@/components/kept";
 import { Empty, Loading } from "@/components/states";
 import { useDraft, useFilter, useSetFilters } from "@/components/url-state";
@@ -58,31 +58,29 @@ function Question({
   };
   return (
     <form className="card ledger-question" onSubmit={submit}>
-      <Field label="What" hint="Such as node:NAME, build:ID, config:NAME or key:ID.">
-        <input
-          className="input"
-          list="ledger-entities"
-          required
-          autoComplete="off"
-          spellCheck={false}
-          value={wanted}
-          onChange={(event) => setWanted(event.target.value)}
-        />
-      </Field>
+      <TextField
+        label="What"
+        hint="Such as node:NAME, build:ID, config:NAME or key:ID."
+        list="ledger-entities"
+        required
+        autoComplete="off"
+        spellCheck={false}
+        value={wanted}
+        onChange={setWanted}
+      />
       <datalist id="ledger-entities">
         {[...names.values()].map((name) => (
           <option key={name} value={`node:${name}`} />
         ))}
       </datalist>
-      <Field label="At" hint="A seal's height, 2h ago (2h), or 2026-11-21T12:00Z; empty: now.">
-        <input
-          className="input"
-          autoComplete="off"
-          placeholder="now"
-          value={moment}
-          onChange={(event) => setMoment(event.target.value)}
-        />
-      </Field>
+      <TextField
+        label="At"
+        hint="A seal's height, 2h ago (2h), or 2026-11-21T12:00Z; empty: now."
+        autoComplete="off"
+        placeholder="now"
+        value={moment}
+        onChange={setMoment}
+      />
       <button type="submit" className="button primary">
         Look it up
       </button>

@@ -1,7 +1,7 @@
 import { useState } from "react";
 import { api } from "@/api/client";
 import { FormDialog } from "@/components/dialog";
-import { Field } from "@/components/field";
+import { SelectField, TextField } from "@/components/field";
 import { useToasts } from "@/components/toasts";
 import { quoted } from "@/format/shell";
 import type { PoolNode } from "@/live/pool-nodes";
@@ -15,8 +15,7 @@ export function EditTerms({ node, onClose }: { node: PoolNode; onClose: () => vo
   const [form, setForm] = useState(before);
   const [reset, setReset] = useState(false);
   const toasts = useToasts();
-  const set = (key: keyof TermsForm) => (event: { target: { value: string } }) =>
-    setForm({ ...form, [key]: event.target.value });
+  const set = (key: keyof TermsForm) => (value: string) => setForm({ ...form, [key]: value });
   const change = changed(form, before);
   const body = reset ? RESET : change;
   const save = async () => {
@@ -35,68 +34,60 @@ export function EditTerms({ node, onClose }: { node: PoolNode; onClose: () => vo
       onClose={onClose}
     >
       <fieldset className="choices stack" disabled={reset}>
-        <Field label="Tags" hint="Separated by spaces; commands ask for hosts by them.">
-          <input className="input" value={form.tags} onChange={set("tags")} />
-        </Field>
+        <TextField
+          label="Tags"
+          hint="Separated by spaces; commands ask for hosts by them."
+          value={form.tags}
+          onChange={set("tags")}
+        />
         <div className="two-fields">
-          <Field label="Cores at most">
-            <input
-              className="input"
-              type="number"
-              min={1}
-              max={65536}
-              placeholder="unchanged"
-              value={form.cores}
-              onChange={set("cores")}
-            />
-          </Field>
-          <Field label="Commands at once at most">
-            <input
-              className="input"
-              type="number"
-              min={1}
-              placeholder="unchanged"
-              value={form.commands}
-              onChange={set("commands")}
-            />
-          </Field>
-          <Field label="Memory for commands, GB">
-            <input
-              className="input"
-              type="number"
-              min={0.1}
-              step="any"
-              placeholder="unchanged"
-              value={form.memory}
-              onChange={set("memory")}
-            />
-          </Field>
-          <Field label="Preferred, usual 1">
-            <input
-              className="input"
-              type="number"
-              min={0.01}
-              max={1000}
-              step="any"
-              value={form.weight}
-              onChange={set("weight")}
-            />
-          </Field>
-          <Field label="Runs commands of others">
-            <select className="input" value={form.accept} onChange={set("accept")}>
-              <option value="">unchanged</option>
-              <option value="yes">yes</option>
-              <option value="no">no</option>
-            </select>
-          </Field>
-          <Field label="Hours without those of others">
-            <input
-              className="input"
-              placeholder="unchanged, or 09:00-17:00"
-              value={form.hours}
-              onChange={set("hours")}
-            />
-          </Field>
+          <TextField
+            label="Cores at most"
+            type="number"
+            min={1}
+            max={65536}
+            placeholder="unchanged"
+            value={form.cores}
+            onChange={set("cores")}
+          />
+          <TextField
+            label="Commands at once at most"
+            type="number"
+            min={1}
+            placeholder="unchanged"
+            value={form.commands}
+            onChange={set("commands")}
+          />
+          <TextField
+            label="Memory for commands, GB"
+            type="number"
+            min={0.1}
+            step="any"
+            placeholder="unchanged"
+            value={form.memory}
+            onChange={set("memory")}
+          />
+          <TextField
+            label="Preferred, usual 1"
+            type="number"
+            min={0.01}
+            max={1000}
+            step="any"
+            value={form.weight}
+            onChange={set("weight")}
+          />
+          <SelectField
+            label="Runs commands of others"
+            value={form.accept}
+            options={[["", "unchanged"], "yes", "no"]}
+            onChange={set("accept")}
+          />
+          <TextField
+            label="Hours without those of others"
+            placeholder="unchanged, or 09:00-17:00"
+            value={form.hours}
+            onChange={set("hours")}
+          />
         </div>
       </fieldset>
       <label className="row">

@@ -2,16 +2,17 @@ import { useState } from "react";
 import { api, type Schema } from "@/api/client";
 import { Command } from "@/components/command";
 import { Dialog, FormDialog } from "@/components/dialog";
-import { Field } from "@/components/field";
+import { SelectField, TextField } from "@/components/field";
 import { dateTime } from "@/format/format";
 import { quoted } from "@/format/shell";
 
 const HOUR_S = 3_600;
 const LIFETIMES = [
-  [1, "an hour"],
-  [24, "a day"],
-  [7 * 24, "a week"],
+  ["1", "an hour"],
+  ["24", "a day"],
+  ["168", "a week"],
 ] as const;
+type Hours = (typeof LIFETIMES)[number][0];
 
 type Made = Pick<Schema["NewInvitation"], "command" | "expires_at" | "warning">;
 
@@ -62,7 +63,7 @@ function NewHost({ onClose, onMade, children }: FormProps) {
   const [name, setName] = useState("");
   const [tags, setTags] = useState("");
   const [cores, setCores] = useState("");
-  const [hours, setHours] = useState("1");
+  const [hours, setHours] = useState<Hours>("1");
   const labels = tags.split(/[\s,]+/).filter(Boolean);
   const invite = async () => {
     const terms = {
@@ -89,23 +90,23 @@ function NewHost({ onClose, onMade, children }: FormProps) {
       onClose={onClose}
     >
       {children}
-      <Field label="Name" hint="Left empty: as its host.">
-        <input className="input" value={name} onChange={(event) => setName(event.target.value)} />
-      </Field>
-      <Field label="Tags" hint="Separated by spaces, such as: gpu lab">
-        <input className="input" value={tags} onChange={(event) => setTags(event.target.value)} />
-      </Field>
-      <Field label="Cores that it lends at most" hint="Left empty: all that it has.">
-        <input
-          className="input"
-          type="number"
-          min={1}
-          max={4096}
-          value={cores}
-          onChange={(event) => setCores(event.target.value)}
-        />
-      </Field>
-      <Lifetime hours={hours} onChange={setHours} />
+      <TextField label="Name" hint="Left empty: as its host." value={name} onChange={setName} />
+      <TextField
+        label="Tags"
+        hint="Separated by spaces, such as: gpu lab"
+        value={tags}
+        onChange={setTags}
+      />
+      <TextField
+        label="Cores that it lends at most"
+        hint="Left empty: all that it has."
+        type="number"
+        min={1}
+        max={4096}
+        value={cores}
+        onChange={setCores}
+      />
+      <SelectField label="It works for" value={hours} options={LIFETIMES} onChange={setHours} />
     </FormDialog>
   );
 }
@@ -114,7 +115,7 @@ function RunningNodes({ onClose, onMade, children }: FormProps) {
   const [uses, setUses] = useState("1");
   const [role, setRole] = useState<Schema["Role"]>("worker");
   const [rights, setRights] = useState<Schema["Rights"]>("builder");
-  const [hours, setHours] = useState("1");
+  const [hours, setHours] = useState<Hours>("1");
   const invite = async () => {
     const body = { uses: Number(uses), valid_s: Number(hours) * HOUR_S, role, rights };
     const { data } = await api.POST("/api/node/invite", { body });
@@ -130,54 +131,31 @@ function RunningNodes({ onClose, onMade, children }: FormProps) {
       onClose={onClose}
     >
       {children}
-      <Field label="How many nodes may join with it">
-        <input
-          className="input"
-          type="number"
-          required
-          min={1}
-          max={1000}
-          value={uses}
-          onChange={(event) => setUses(event.target.value)}
-        />
-      </Field>
-      <Field label="Role" hint="A worker runs commands of builds; an observer only watches.">
-        <select
-          className="input"
-          value={role}
-          onChange={(event) => setRole(event.target.value as Schema["Role"])}
-        >
-          <option>worker</option>
-          <option>observer</option>
-        </select>
-      </Field>
-      <Field label="Rights" hint="What the owner of the node may do in the cluster.">
-        <select
-          className="input"
-          value={rights}
-          onChange={(event) => setRights(event.target.value as Schema["Rights"])}
-        >
-          <option>builder</option>
-          <option>observer</option>
-          <option>admin</option>
-        </select>
-      </Field>
-      <Lifetime hours={hours} onChange={setHours} />
+      <TextField
+        label="How many nodes may join with it"
+        type="number"
+        required
+        min={1}
+        max={1000}
+        value={uses}
+        onChange={setUses}
+      />
+      <SelectField
+        label="Role"
+        hint="A worker runs commands of builds; an observer only watches."
+        value={role}
+        options={["worker", "observer"]}
+        onChange={setRole}
+      />
+      <SelectField
+        label="Rights"
+        hint="What the owner of the node may do in the cluster."
+        value={rights}
+        options={["builder", "observer", "admin"]}
+        onChange={setRights}
+      />
+      <SelectField label="It works for" value={hours} options={LIFETIMES} onChange={setHours} />
     </FormDialog>
-  );
-}
-
-function Lifetime({ hours, onChange }: { hours: string; onChange: (hours: string) => void }) {
-  return (
-    <Field label="It works for">
-      <select className="input" value={hours} onChange={(event) => onChange(event.target.value)}>
-        {LIFETIMES.map(([value, words]) => (
-          <option key={value} value={value}>
-            {words}
-          </option>
-        ))}
-      </select>
-    </Field>
   );
 }
 
