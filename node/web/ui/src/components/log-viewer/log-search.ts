@@ -69,6 +69,18 @@ export class LogSearch {
     return at < this.rows.length ? (this.sums[at - 1] ?? 0) : 0;
   }
 
+  /**
+   * The match to begin with: the first in this row or below (1), or the one ahead of that (-1), around
+   * the ends of the log. null: there is none, or it can't be told before more was looked through.
+   */
+  begin(step: 1 | -1, row: number): number | null {
+    if (this.total === 0) return null;
+    const first = this.from(row);
+    const isKnown = (this.rows.at(-1) ?? -1) >= row && (step === 1 || first > 0);
+    if (!isKnown && !this.isDone) return null;
+    return step === 1 ? first : (first - 1 + this.total) % this.total;
+  }
+
   /** What is to be marked in a row, the end of what began in the row above among it. */
   marksIn(row: number): Match[] {
     const characters = plainOf(this.text.row(row)).length;

@@ -71,7 +71,6 @@ export function LogViewer({
   const [range, setRange] = useLineRange();
   const [follows, setFollows] = useState(beginsAt === "end" && range === null);
   const toasts = useToasts();
-  const search = useSearch(text, version);
   const rows = useVirtualizer({
     count: text.rows,
     getScrollElement: () => scroll.current,
@@ -93,10 +92,8 @@ export function LogViewer({
   useForgotten(scroll, text, pixels);
   const notGoing = useNamedLine(text, version, range, goTo);
 
-  const find = (step: 1 | -1) => {
-    const found = search.go(step, Math.ceil((rows.scrollOffset ?? 0) / pixels));
-    if (found !== null) goTo(found.row);
-  };
+  const search = useSearch(text, version, goTo);
+  const find = (step: 1 | -1) => search.go(step, Math.ceil((rows.scrollOffset ?? 0) / pixels));
   const choose = (line: number, extend: boolean) => {
     const place = extend ? null : (elsewhere?.(line) ?? null);
     if (place !== null) return place.go();
