@@ -1,13 +1,10 @@
-"""Random edits of a random workspace: chosen as plain data, then applied, so that they replay."""
+"""Random edits of a random workspace: chosen as plain data, so that they replay."""
 
 from __future__ import annotations
 
 import os
 import random
-import shutil
-import subprocess
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +19,6 @@ from testbed.workspaces import (
     changed_definition,
     described,
     read_definition,
-    write_definition,
 )
 
 Edit = list[Any]
@@ -33,24 +29,6 @@ OUTSIDE = "OUTSIDE/"
 
 _DATE_S = 1_600_000_000
 _IGNORED = ("*.log", "tmp/", "/skip.c", "src/deep/", "!x.log", "notes", "*.c\n!a.c", "# nothing")
-
-
-def prepare(root: Path, definition: Definition, numbers: random.Random) -> None:
-    """Write a workspace with some sources, and make it a git repository with one commit."""
-    for package in definition["packages"]:
-        (root / package["path"] / "src").mkdir(parents=True)
-    write_definition(root, definition)
-    for package in definition["packages"]:
-        for _ in range(numbers.randint(2, 5)):
-            _write(root, _source_path(numbers, package["path"]), _text(numbers), "replace")
-        _write(root, f"{package['path']}/src/deep/d.c", _text(numbers), "replace")
-    for number in range(3):
-        _write(root, f"shared/s{number}.txt", _text(numbers), "replace")
-    _write(root, "../outside/o1", "outside", "replace")
-    _git(root, "init", "-q", "-b", "b0")
-    _git(root, "config", "user.email", "random@example.org")
-    _git(root, "config", "user.name", "random")
-    _commit(root)
 
 
 class EditChooser:
@@ -115,13 +93,13 @@ class EditChooser:
             for name in ("a.c", "deep/d.c")
             if not (self._root / path / "src" / name).exists()
         ]
-        text = _text(self._numbers)
+        text = new_text(self._numbers)
         repair: list[Edit] = [["write", path, text, "replace"] for path in missing]
         return repair + [["delete", path] for path in files if FAILING in path]
 
     def _new_directories(self, definition: Definition) -> list[Edit]:
         return [
-            ["write", f"{package['path']}/src/a.c", _text(self._numbers), "replace"]
+            ["write", f"{package['path']}/src/a.c", new_text(self._numbers), "replace"]
             for package in definition["packages"]
             if not (self._root / package["path"]).is_dir()
         ]
@@ -142,7 +120,7 @@ class EditChooser:
     def _write(self, here: str, files: list[str], directories: list[str]) -> Edit | None:
         """Other bytes; often as many, and with the old date: in place, or as a new file."""
         if not files or self._numbers.random() < 0.25:
-            return ["write", _source_path(self._numbers, here), _text(self._numbers), "replace"]
+            return ["write", source_path(self._numbers, here), new_text(self._numbers), "replace"]
         path = self._numbers.choice(files)
         place = self._root / path
         if place.is_symlink() or path.endswith(".gitignore"):
@@ -150,7 +128,7 @@ class EditChooser:
         how = self._numbers.choice(
             ("replace", "in place", "append", "in place, dated back", "replace, dated back")
         )
-        text = _text(self._numbers)
+        text = new_text(self._numbers)
         if "dated" in how or self._numbers.random() < 0.5:
             size = place.stat().st_size
             text = ((text or "0") * (size + 1))[:size]
@@ -163,7 +141,7 @@ class EditChooser:
         if not path or place.is_symlink() or place.name == MANIFEST or not place.stat().st_size:
             return None
         size = place.stat().st_size
-        return [kind, path, *((_text(self._numbers) * size)[:size] or "0" * size for _ in "12")]
+        return [kind, path, *((new_text(self._numbers) * size)[:size] or "0" * size for _ in "12")]
 
     def _racy(self, here: str, files: list[str], directories: list[str]) -> Edit | None:
         return self._same_size("racy", files)
@@ -209,7 +187,7 @@ class EditChooser:
             return None
         to = self._numbers.choice(files)
         if self._numbers.random() < 0.6:
-            to = _source_path(self._numbers, here)
+            to = source_path(self._numbers, here)
         return ["move", self._numbers.choice(files), to]
 
     def _move_directory(self, here: str, files: list[str], directories: list[str]) -> Edit | None:
@@ -224,7 +202,7 @@ class EditChooser:
 
     def _link(self, here: str, files: list[str], directories: list[str]) -> Edit | None:
         """A link to a file, a directory, nothing, itself, or a file outside."""
-        path = _source_path(self._numbers, here)
+        path = source_path(self._numbers, here)
         targets = [*self._numbers.sample(files, min(3, len(files))), "packages/nothing", path]
         targets += self._numbers.sample(directories, min(2, len(directories)))
         target = self._numbers.choice(targets)
@@ -235,7 +213,7 @@ class EditChooser:
         return ["link", path, text]
 
     def _hard_link(self, here: str, files: list[str], directories: list[str]) -> Edit | None:
-        path = _source_path(self._numbers, here)
+        path = source_path(self._numbers, here)
         # What is ignored is not watched: a change through a name there is not noticed at once, as
         # docs/explanation/noticing-changes.md says.
         if not files or "/tmp/" in path:
@@ -245,7 +223,7 @@ class EditChooser:
     def _outside(self, here: str, files: list[str], directories: list[str]) -> Edit | None:
         if self._numbers.random() < 0.2:
             return ["delete", "../outside/o1"]
-        return ["write", "../outside/o1", _text(self._numbers), "in place, dated back"]
+        return ["write", "../outside/o1", new_text(self._numbers), "in place, dated back"]
 
     def _ignore(self, here: str, files: list[str], directories: list[str]) -> Edit | None:
         at = self._numbers.choice((".gitignore", f"{here}/.gitignore", f"{here}/src/.gitignore"))
@@ -299,7 +277,7 @@ class EditChooser:
             case 2:
                 if is_directory:
                     return ["write", f"{path}/extra.o", "extra", "replace"]
-                return ["write", path, _text(self._numbers), "in place, dated back"]
+                return ["write", path, new_text(self._numbers), "in place, dated back"]
             case 3:
                 return ["turn", path]  # a file becomes a directory, a directory a file
             case 4:
@@ -361,50 +339,7 @@ _WITH_BUILDS = frozenset({"build", "unchecked build", "open", "kill", "restart"}
 _MADE = ("dist", "out.txt", "gen", "opt/", "check.txt")
 
 
-def apply_to_disk(root: Path, edit: Edit) -> bool:
-    """Apply an edit of files; False: it does not fit what stands there now, or is of no files."""
-    kind, *arguments = edit
-    try:
-        match kind:
-            case "write":
-                _write(root, *arguments)
-            case "delete":
-                _remove(root / arguments[0])
-            case "mode":
-                (root / arguments[0]).chmod(arguments[1])
-            case "touch":
-                path, seconds = arguments
-                dates = None if seconds is None else (seconds, seconds)
-                os.utime(root / path, dates, follow_symlinks=False)
-            case "move":
-                _move(root / arguments[0], root / arguments[1])
-            case "swap":
-                _swap(root / arguments[0], root / arguments[1])
-            case "link":
-                to = str(root.parent / "outside") + "/"
-                _link(root / arguments[0], arguments[1].replace(OUTSIDE, to))
-            case "hard link":
-                _remove(root / arguments[1])
-                os.link(root / arguments[0], root / arguments[1], follow_symlinks=False)
-            case "turn":
-                _turn(root / arguments[0])
-            case "define":
-                write_definition(root, arguments[0])
-            case "commit":
-                _commit(root)
-            case "branch":
-                _git(root, "checkout", "-q", "-b", arguments[0])
-            case "switch":
-                _commit(root)
-                _git(root, "checkout", "-q", "-f", arguments[0])
-            case _:
-                return False
-    except (OSError, subprocess.CalledProcessError):
-        return False
-    return True
-
-
-def _source_path(numbers: random.Random, package: str) -> str:
+def source_path(numbers: random.Random, package: str) -> str:
     place = numbers.choice(("src", "src", "src", "src/deep", "notes", "tmp", "."))
     name = numbers.choice(NAMES)
     if numbers.random() < 0.02:
@@ -412,94 +347,5 @@ def _source_path(numbers: random.Random, package: str) -> str:
     return os.path.normpath(f"{package}/{place}/{name}")
 
 
-def _text(numbers: random.Random) -> str:
+def new_text(numbers: random.Random) -> str:
     return f"{numbers.randrange(10**6):06}\n" if numbers.random() < 0.95 else ""
-
-
-def _write(root: Path, path: str, text: str, how: str) -> None:
-    place = root / path
-    place.parent.mkdir(parents=True, exist_ok=True)
-    before = place.stat() if place.exists() else None
-    if how.startswith("replace"):
-        new = place.with_name(f".new-{place.name}")
-        new.write_text(text)
-        if before is not None:
-            new.chmod(before.st_mode & 0o777)
-        if "dated" in how and before is not None:
-            os.utime(new, ns=(before.st_atime_ns, before.st_mtime_ns))
-        try:
-            new.replace(place)
-        except OSError:
-            new.unlink()
-            raise
-        return
-    with place.open("a" if how == "append" else "r+" if before is not None else "w") as file:
-        file.write(text)
-        if how != "append":
-            file.truncate()
-    if "dated" in how and before is not None:
-        os.utime(place, ns=(before.st_atime_ns, before.st_mtime_ns))
-
-
-def _remove(place: Path) -> None:
-    if place.is_dir() and not place.is_symlink():
-        shutil.rmtree(place)
-    else:
-        place.unlink(missing_ok=True)
-
-
-def _move(place: Path, to: Path) -> None:
-    place.lstat()
-    to.parent.mkdir(parents=True, exist_ok=True)
-    if place.is_dir() and not place.is_symlink():
-        _remove(to)
-    elif to.is_dir() and not to.is_symlink():
-        raise IsADirectoryError
-    place.rename(to)
-
-
-def _swap(one: Path, other: Path) -> None:
-    between = one.with_name(".swapped")
-    one.lstat()
-    other.lstat()
-    one.rename(between)
-    other.rename(one)
-    between.rename(other)
-
-
-def _link(place: Path, target: str) -> None:
-    if place.is_dir() and not place.is_symlink() and "/dist" not in str(place):
-        raise IsADirectoryError
-    place.parent.mkdir(parents=True, exist_ok=True)
-    _remove(place)
-    place.symlink_to(target)
-
-
-def _turn(place: Path) -> None:
-    was_directory = place.is_dir() and not place.is_symlink()
-    place.lstat()
-    _remove(place)
-    if was_directory:
-        place.write_text("turned")
-    else:
-        place.mkdir()
-        (place / "extra").write_text("turned")
-
-
-def _commit(root: Path) -> None:
-    made = [f":(exclude,glob)**/{name}" for name in ("dist/**", "gen/**", "opt/**")]
-    made += [f":(exclude,glob)**/{name}" for name in ("out.txt", "check.txt", "dist", "gen", "opt")]
-    _git(root, "add", "-A", "--", ".", *made)
-    with suppress(subprocess.CalledProcessError):  # nothing to commit
-        _git(root, "commit", "-q", "-m", "edited")
-
-
-def _git(root: Path, *arguments: str) -> None:
-    subprocess.run(
-        ["git", "-c", "gc.auto=0", "-c", "core.fsync=none", *arguments],
-        cwd=root,
-        env={"PATH": os.environ["PATH"], "GIT_CONFIG_GLOBAL": os.devnull, "LANG": "C.UTF-8"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=True,
-    )

@@ -19,7 +19,8 @@ from buildnet.cli.client import AnswerError, Client, NodeUnreachableError
 from buildnet.mesh.errors import BuildNetError
 from testbed.forked_nodes import ForkedNode, ForkServer
 from testbed.workspaces import Definition, described, hooked, random_definition, read_definition
-from testbed.workspaces_edits import Edit, EditChooser, apply_to_disk, prepare
+from testbed.workspaces_disk import apply_to_disk, prepare
+from testbed.workspaces_edits import Edit, EditChooser
 from testbed.workspaces_model import AmbiguousError, Expected, Files, Model, Snapshot
 from testbed.workspaces_outcome import below, damage, difference, directories_below
 
