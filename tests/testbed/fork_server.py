@@ -11,8 +11,8 @@ or the system's linker read from the environment before they run is the server's
 
 Nodes of :mod:`testbed.nodes` and commands of :mod:`testbed.commands` start this way. Tests of the
 start itself use the true one: ``tests/cli/test_start.py``, ``tests/test_repository.py``,
-``tests/integration/test_demo.py``, and those of ``tests/integration/test_nodes.py`` that ask for
-``true_buildnet`` or call ``python -m`` themselves.
+``tests/integration/test_demo.py``, and those of ``test_nodes.py``, ``test_node_builds.py`` and
+``test_node_answers.py`` there that ask for ``true_buildnet`` or call ``python -m`` themselves.
 """
 
 from __future__ import annotations
