@@ -149,7 +149,7 @@ def nodes(person: Person) -> list[Figure]:
     """Look for nodes."""
     person.go("/ui/nodes")
     search = person.typing("Name, tag, CPU…", "er-07")
-    as_cards = reversed(person.choosing("As"))
+    as_cards = reversed(person.choosing("Shown as"))
     row = person.in_turn("main table a")
     return [
         person.answered("nodes: a letter of a search", *search),

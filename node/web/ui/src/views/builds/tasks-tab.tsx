@@ -75,18 +75,10 @@ function columnsOf(names: Names): Column<BuildTask>[] {
               className={LOOKS[task.state].filled ? "filled" : "line"}
             />
           </svg>
-          {LOOKS[task.state].words}
+          {stateWords(task)}
         </span>
       ),
-      sort: (task) => LOOKS[task.state].words,
-    },
-    {
-      name: "tier",
-      title: "result",
-      cell: (task) => (
-        <span className="result-words">{task.report !== null && resultWords(task.report)}</span>
-      ),
-      sort: (task) => task.report && resultWords(task.report),
+      sort: stateWords,
     },
     { name: "why", cell: (task) => <Why task={task} /> },
     {
@@ -119,6 +111,11 @@ function columnsOf(names: Names): Column<BuildTask>[] {
         ),
     },
   ];
+}
+
+/** What came of a task where that is known, in place of the state that its colour stands for. */
+function stateWords(task: BuildTask): string {
+  return (task.report && resultWords(task.report)) || LOOKS[task.state].words;
 }
 
 function Why({ task }: { task: BuildTask }) {

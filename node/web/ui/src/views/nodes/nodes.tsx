@@ -44,6 +44,12 @@ export default function Nodes() {
   return (
     <>
       <ViewHead title="Nodes">
+        <Choice
+          label="Shown as"
+          value={asTable ? "table" : "cards"}
+          options={["cards", "table"]}
+          onChange={setShape}
+        />
         {mayManage && (
           <button type="button" className="button primary" onClick={() => setInviting(true)}>
             Invite a node
@@ -77,12 +83,6 @@ export default function Nodes() {
               ]),
             ]}
             onChange={setOrder}
-          />
-          <Choice
-            label="As"
-            value={asTable ? "table" : "cards"}
-            options={["cards", "table"]}
-            onChange={setShape}
           />
         </FilterBar>
       </div>
