@@ -3,18 +3,21 @@ import { useState } from "react";
 import { api } from "@/api/client";
 import { useMay } from "@/api/session";
 import { ActionButton } from "@/components/action-button";
+import { Command } from "@/components/command";
 import { ConfirmByName } from "@/components/dialog";
 import { useToasts } from "@/components/toasts";
 import { plural } from "@/format/format";
 import { quoted } from "@/format/shell";
 import type { PoolNode } from "@/live/pool-nodes";
+import { isThere } from "@/pool/totals";
 import { EditTerms } from "@/views/nodes/edit-terms";
 
 type Open = "edit" | "remove" | "revoke" | null;
 
-/** What can be done with a node, as far as who is logged in may do it. */
+/** What can be done with a node as it is now, as far as who is logged in may do it. */
 export function NodeActions({ node }: { node: PoolNode }) {
-  const mayModify = useMay("modify-resources");
+  const answers = isThere(node);
+  const mayModify = useMay("modify-resources") && answers;
   const mayManage = useMay("manage-nodes");
   const toasts = useToasts();
   const [open, setOpen] = useState<Open>(null);
@@ -51,7 +54,7 @@ export function NodeActions({ node }: { node: PoolNode }) {
           <SlidersHorizontal aria-hidden size={16} /> Limits and tags
         </button>
       )}
-      {mayManage && !node.coordinator && node.role === "worker" && (
+      {mayManage && answers && !node.coordinator && node.role === "worker" && (
         <ActionButton
           act={promote}
           done={`${node.name} is asked to coordinate`}
@@ -60,15 +63,15 @@ export function NodeActions({ node }: { node: PoolNode }) {
           Make it coordinate
         </ActionButton>
       )}
+      {mayManage && !node.this_node && (
+        <button type="button" className="button danger" onClick={() => setOpen("remove")}>
+          Remove
+        </button>
+      )}
       {mayManage && (
-        <>
-          <button type="button" className="button danger" onClick={() => setOpen("remove")}>
-            Remove
-          </button>
-          <button type="button" className="button danger" onClick={() => setOpen("revoke")}>
-            Revoke
-          </button>
-        </>
+        <button type="button" className="button danger" onClick={() => setOpen("revoke")}>
+          Revoke
+        </button>
       )}
       {open === "edit" && <EditTerms node={node} onClose={close} />}
       {open === "remove" && <Remove node={node} onClose={close} />}
@@ -77,9 +80,37 @@ export function NodeActions({ node }: { node: PoolNode }) {
   );
 }
 
+/** Why something of that is not offered, and how it can be done instead. */
+export function NotOffered({ node }: { node: PoolNode }) {
+  const mayModify = useMay("modify-resources");
+  const mayManage = useMay("manage-nodes");
+  if (mayModify && !isThere(node)) {
+    return (
+      <div className="notice warn node-notice">
+        <span>
+          It is {node.status}: it can be drained or changed from here once it answers, and until
+          then on its own host, if it runs there.
+        </span>
+        <Command line="buildnet node drain" />
+      </div>
+    );
+  }
+  if (!mayManage || !node.this_node) return null;
+  return (
+    <details className="node-notice small soft">
+      <summary>This is the node that you look at: it can't remove itself</summary>
+      <p>Another node can, or it leaves the cluster, asked on its own host:</p>
+      <Command line="buildnet node leave" />
+    </details>
+  );
+}
+
 function Remove({ node, onClose }: { node: PoolNode; onClose: () => void }) {
   const toasts = useToasts();
-  const [force, setForce] = useState(false);
+  // Whether anything is in flight there, only the node itself can tell.
+  const answers = isThere(node);
+  const [wanted, setForce] = useState(false);
+  const force = wanted || !answers;
   const remove = async () => {
     await api.DELETE("/api/servers/{name}", {
       params: { path: { name: node.id }, query: { force } },
@@ -97,13 +128,16 @@ function Remove({ node, onClose }: { node: PoolNode; onClose: () => void }) {
     >
       <div className="stack tight">
         <p>
-          Its membership ends; it may be invited again. Unless it is forced, it has to be drained,
-          with nothing in flight.
+          Its membership ends; it may be invited again.{" "}
+          {answers
+            ? "Unless it is forced, it has to be drained, with nothing in flight."
+            : `It is ${node.status}, and can't say what is in flight: it is removed at once.`}
         </p>
         <label className="row">
           <input
             type="checkbox"
             checked={force}
+            disabled={!answers}
             onChange={(event) => setForce(event.target.checked)}
           />
           At once: what runs there runs elsewhere

@@ -8,7 +8,7 @@ import { Benchmarks } from "@/views/nodes/benchmarks";
 import { Hardware, Network, Storage } from "@/views/nodes/hardware";
 import { History } from "@/views/nodes/history";
 import { LiveLoad } from "@/views/nodes/live-load";
-import { NodeActions } from "@/views/nodes/node-actions";
+import { NodeActions, NotOffered } from "@/views/nodes/node-actions";
 import { NodeBadges } from "@/views/nodes/node-words";
 import { Programs } from "@/views/nodes/programs";
 import { WorksFor } from "@/views/nodes/works-for";
@@ -52,6 +52,7 @@ export default function NodeView() {
       >
         <NodeActions node={node} />
       </ViewHead>
+      <NotOffered node={node} />
       {node.lends_nothing && (
         <div className="notice warn node-notice">
           It takes no new commands of others: {node.lends_nothing}
