@@ -60,6 +60,10 @@ def history(
         str | None,
         typer.Option(metavar="NAME", help="Only builds of account:NAME, agent:NAME or a user."),
     ] = None,
+    on: Annotated[
+        str | None,
+        typer.Option(metavar="NODE", help="Only builds that this node drove, by its name or id."),
+    ] = None,
     limit: Annotated[
         int | None,
         typer.Option(
@@ -70,17 +74,22 @@ def history(
     ] = None,
     cursor: Annotated[str | None, typer.Option(help="Go on where the last list ended.")] = None,
 ) -> None:
-    """List earlier builds, or show one of them: its packages, its timeline, what was saved."""
+    """List the builds of all nodes, or show one: its packages, its timeline, what was saved."""
     client = Client.of(settings())
     asked = Asked(build_id, review=review, trace=trace, compare=compare, trends=trends, flaky=flaky)
     if asked.is_of_records:
         show_records(client, asked, workspace, limit, cursor)
     elif build_id is None:
         data = client.get(
-            "/api/builds", limit=limit or 20, cursor=cursor, status=status, actor=actor
+            "/api/builds",
+            limit=limit or 20,
+            cursor=cursor,
+            status=status,
+            actor=actor,
+            node=on,
         )
         ids = [build["build_id"] for build in data["builds"]]
-        none = no_builds(actor, status, goes_on=cursor is not None)
+        none = no_builds(actor, status, on, goes_on=cursor is not None)
         show(settings(), data, lambda console: list_builds(console, data, none), ids=ids)
     elif log is not None:
         package, _, task = log.partition("#")
@@ -97,11 +106,12 @@ def history(
         )
 
 
-def no_builds(actor: str | None, status: str | None, *, goes_on: bool) -> str:
+def no_builds(actor: str | None, status: str | None, node: str | None, *, goes_on: bool) -> str:
     """Return what is said instead of a list that has none; ``goes_on``: of its following part."""
     what = f"{status} builds" if status is not None else "builds"
     whose = f" of {actor}" if actor is not None else ""
-    return f"no {'more ' if goes_on else ''}{what}{whose} here"
+    where = f" on {node}" if node is not None else ""
+    return f"no {'more ' if goes_on else ''}{what}{whose}{where}"
 
 
 def list_builds(console: Console, data: dict[str, Any], none: str) -> None:
@@ -116,9 +126,10 @@ def list_builds(console: Console, data: dict[str, Any], none: str) -> None:
         "took",
         "expected",
         "when",
+        "node",
         "by",
         right=("took", "expected"),
-        spare=("expected", "by", "took", "when"),
+        spare=("expected", "by", "took", "node", "when"),
     )
     for build in data["builds"]:
         table.add_row(
@@ -128,14 +139,18 @@ def list_builds(console: Console, data: dict[str, Any], none: str) -> None:
             duration_text(build["duration_ms"]) if build["duration_ms"] is not None else "",
             _expected(build),
             age_text(time.time() - build["started_at"]),
+            escaped(build["node"]),
             escaped(build["triggered_by"]),
         )
     table.print(console)
+    if not data["complete"]:
+        console.print("this node still reads in its ledger what others built: there may be more")
     known = data["estimates"]
     if known["builds"]:
         console.print(
-            f"estimates of the last {known['builds']} builds that had one: half of them within "
-            f"{known['median_error']:.0%}, {known['within_interval']:.0%} ended in their range"
+            f"estimates of the last {known['builds']} builds here that had one: half of them "
+            f"within {known['median_error']:.0%}, {known['within_interval']:.0%} ended in their "
+            "range"
         )
     if data["next"] is not None:
         console.print(f"more: buildnet history --cursor {escaped(data['next'])}")

@@ -28,8 +28,8 @@ def logs(
         str | None,
         typer.Argument(
             metavar="BUILD",
-            help="The build: its id, or the beginning of it; default: the latest one, with "
-            "--follow all.",
+            help="The build: its id, or the beginning of it; default: the latest one of this node, "
+            "with --follow all.",
         ),
     ] = None,
     package: Annotated[
@@ -72,7 +72,8 @@ def logs(
 
 
 def _latest(client: Client) -> str:
-    builds = client.get("/api/builds", limit=1)["builds"]
+    asked = client.get("/api/node")["node_id"]
+    builds = client.get("/api/builds", limit=1, node=asked)["builds"]
     if not builds:
         raise NotFoundError("nothing was built yet", hint="buildnet build")
     return str(builds[0]["build_id"])

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -339,6 +339,12 @@ class History:
             what = "several builds begin with" if rows and prefix else "there is no build"
             raise NotFoundError(f"{what} {prefix!r}", hint="buildnet history lists the builds")
         return _summary(rows[0], tuple(await self._packages(_summary(rows[0]).id)))
+
+    async def known(self, ids: Collection[str]) -> frozenset[str]:
+        """Return those of some ids that builds on record have."""
+        marks = ", ".join("?" * len(ids))
+        rows = await self._rows(f"SELECT id FROM builds WHERE id IN ({marks})", tuple(ids))
+        return frozenset(row[0] for row in rows)
 
     async def task_runs(self, workspace: str, builds: int) -> list[sqlite3.Row]:
         """Return what became of each task in a workspace's latest builds that are over, so many:

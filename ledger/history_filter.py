@@ -36,7 +36,7 @@ class Wanted:
         if self.text:
             where.append(_SEARCHED)
             arguments.append(self.text)
-            if _PART_OF_ID.fullmatch(self.text):
+            if PART_OF_ID.fullmatch(self.text):
                 where[-1] = f"({_SEARCHED} OR instr(id, lower(?)))"
                 arguments.append(self.text)
         return " AND ".join(where), arguments
@@ -44,6 +44,7 @@ class Wanted:
 
 # No build's row is read for it: an index has the number of what was asked for, and the id.
 _SEARCHED = "asking IN (SELECT number FROM askings WHERE instr(text, lower(?)))"
-_PART_OF_ID = re.compile(r"[0-9a-f-]{1,64}", re.ASCII | re.IGNORECASE)
+PART_OF_ID = re.compile(r"[0-9a-f-]{1,64}", re.ASCII | re.IGNORECASE)
+"""What may stand in an id: a text that is none is not looked for there."""
 ALL = Wanted()
 """Every build."""

@@ -52,12 +52,7 @@ from buildnet.node.home import Home, HomeError, Runtime, make_private
 from buildnet.node.in_force import InForce
 from buildnet.node.installs import KEPT, Installs
 from buildnet.node.joining_at_start import join_at_start
-from buildnet.node.listen import (
-    DEFAULT_PORTS,
-    Address,
-    bind_first,
-    parse_address,
-)
+from buildnet.node.listen import DEFAULT_PORTS, Address, bind_first, parse_address
 from buildnet.node.log import configure_logging, log_crashes
 from buildnet.node.log_lines import kept_log
 from buildnet.node.nearest_holder import NearestHolder
@@ -395,6 +390,7 @@ async def running_node(
         await stack.enter_async_context(serving(public, listener, refusals.stranger, certificate))
         await stack.enter_async_context(mesh.running())
         await stack.enter_async_context(recording.running(service.farewell))
+        await stack.enter_async_context(service.pool_builds.running())
         await stack.enter_async_context(service.events.running(sources_of(service)))
         runtime = Runtime(
             node_id=keys.current.node_id,

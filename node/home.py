@@ -87,6 +87,7 @@ class Home:
         self.log = directory / "node.log"
         self.history = directory / "history.db"
         self.others = directory / "builds-of-others"
+        self.told_builds = directory / "builds-of-others.db"
         self.requests = directory / "requests.db"
         self.access = directory / "access.db"
         self.store = directory / "store"

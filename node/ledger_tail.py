@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from contextlib import aclosing, contextmanager, suppress
 from typing import Protocol
 
 from buildnet.ledger.entry import Chain
@@ -16,6 +16,8 @@ from buildnet.ledger.store.rows import StoredEntry, place_of
 from buildnet.ledger.store.schema import PENDING
 from buildnet.ledger.store.store import LedgerStore
 
+Told = tuple[StoredEntry, Cursor]
+"""An entry, and the cursor after it."""
 _PAGE = 200
 _LOOK_AGAIN_S = 30.0
 _LOOK_BACK_S = 5.0
@@ -76,7 +78,7 @@ class LedgerTail:
         last: int,
         ended: asyncio.Event,
         on_begun: Callable[[], None] = lambda: None,
-    ) -> AsyncIterator[tuple[StoredEntry, Cursor]]:
+    ) -> AsyncIterator[Told]:
         """Iterate over the entries that fit, each once, as soon as it is on this node's disk; with
         ``query.sealed`` once it is sealed, in sealed order. Each comes with the cursor after it.
 
@@ -87,6 +89,24 @@ class LedgerTail:
         Raises:
             LedgerError: the ledger can't be read.
         """
+        parts = self.parts(query, cursor=cursor, last=last, ended=ended, on_begun=on_begun)
+        async with aclosing(parts):
+            async for part in parts:
+                for told in part:
+                    yield told
+
+    async def parts(
+        self,
+        query: Query,
+        *,
+        cursor: Cursor | None,
+        last: int,
+        ended: asyncio.Event,
+        on_begun: Callable[[], None] = lambda: None,
+        rest_s: float = 0.0,
+    ) -> AsyncGenerator[list[Told]]:
+        """Iterate over what :meth:`follow` does, as many at once as are read at once; an empty part
+        says that by now all was told that is there. Looks again after ``rest_s`` at the least."""
         looked_at: LedgerStore | None = None
         told: dict[Chain, int] = {}  # entries of a chain come in their order
         with self.listening() as news:
@@ -97,27 +117,31 @@ class LedgerTail:
                 if cursor is None or looked_at not in (None, store):  # of another cluster now
                     place, heads = await store.read(_now)
                     cursor, told = Cursor(place), {} if query.sealed else heads
-                    for stored in await _before(store, query, cursor, told, last):
-                        yield stored, cursor
+                    if before := await _before(store, query, cursor, told, last):
+                        yield [(stored, cursor) for stored in before]
                 looked_at = store
                 on_begun()
                 at: Cursor | None = cursor
                 while at is not None:
                     page = await store.query(query, cursor=at, limit=_PAGE)
+                    part: list[Told] = []
                     for stored in page.entries:
                         chain, sequence = stored.entry.chain, stored.entry.body.sequence
                         if stored.sealed and at.at is None:
                             cursor = _after(stored)
                         if sequence > told.get(chain, 0):
                             told[chain] = sequence
-                            yield stored, cursor
+                            part.append((stored, cursor))
+                    if part:
+                        yield part
                     if at.at is None:  # all that is sealed was told up to here
                         cursor = page.sealed_to if page.next is None else Cursor(page.next.place)
                     at = page.next
-                rest_s = min(_REST * (time.monotonic() - began), _REST_AT_MOST_S)
+                yield []
+                took_s = min(_REST * (time.monotonic() - began), _REST_AT_MOST_S)
                 await _either(news, ended)
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(rest_s):
+                    async with asyncio.timeout(max(rest_s, took_s)):
                         await ended.wait()
 
 

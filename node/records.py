@@ -17,6 +17,7 @@ from buildnet.ledger.history_filter import Wanted
 from buildnet.mesh.digest import Digest
 from buildnet.node.builder import Builder
 from buildnet.node.other_builds import OtherBuild, OtherBuilds
+from buildnet.node.pool_builds import PoolBuild
 from buildnet.node.running import RunningBuild
 from buildnet.node.store import MissingBlobError, Store
 from buildnet.pool.build import Status
@@ -44,6 +45,25 @@ def recorded(build: BuildSummary) -> dict[str, Any]:
     is_good = build.status == Status.SUCCEEDED
     entry["estimate_error"] = error_of(estimate, took_ms) if is_good else None
     return entry
+
+
+def listed(one: PoolBuild, this_node: str) -> dict[str, Any]:
+    """Return the JSON form of a build in the list of all nodes' builds."""
+    build = one.build
+    where = {"node_id": one.node_id, "node": one.node, "this_node": one.node_id == this_node}
+    if isinstance(build, BuildSummary):
+        return {**recorded(build), **where}
+    entry = {each.name: getattr(build, each.name) for each in fields(build)}
+    entry["build_id"] = entry.pop("id")
+    entry["request"] = {
+        "packages": list(entry.pop("packages")),
+        "packages_left_out": entry.pop("left_out"),
+        "task": entry.pop("task"),
+        "configuration": entry.pop("configuration"),
+    }
+    del entry["driver"]
+    unknown = ("root", "durable", "phases", "estimated_ms", "estimate", "estimate_error")
+    return {**entry, **where, "packages": [], **dict.fromkeys(unknown)}
 
 
 class Records:

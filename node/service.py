@@ -40,6 +40,7 @@ from buildnet.node.offer import ResourcesFound
 from buildnet.node.opened import OpenedWorkspaces
 from buildnet.node.other_builds import OtherBuilds
 from buildnet.node.own_keys import OwnKeys
+from buildnet.node.pool_builds import PoolBuilds
 from buildnet.node.pool_reader import PoolReader
 from buildnet.node.presence import NodeJoined, NodeStarted, NodeStopped
 from buildnet.node.recording import Recording
@@ -117,6 +118,7 @@ class NodeService:
     hosts: Hosts = field(init=False)
     attesting: Attesting = field(init=False)
     others: OtherBuilds = field(init=False)
+    pool_builds: PoolBuilds = field(init=False)
     expecting: Expecting = field(init=False)
     sharing: Sharing | None = None
     watching: Watching | None = None
@@ -141,6 +143,7 @@ class NodeService:
         self.dead_letters = self.builder.books.letters = DeadLetters(self.home.dead_letters)
         self.hosts = Hosts(self.in_force, self.in_flight, self.recording.put)
         self.others = OtherBuilds(self)
+        self.pool_builds = PoolBuilds(self)
         self.attesting = Attesting(self.keys, self.store, self.exchange)
         self.expecting = Expecting(self.store, self.exchange, self._look_at, self._gets_ready)
         self.in_force.on_change = self._config_changed

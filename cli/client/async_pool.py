@@ -159,9 +159,12 @@ class AsyncPool:
                 yield watch_event(event)
         raise watch_broke_off()
 
-    async def builds(self, limit: int = 20, status: str | None = None) -> list[Json]:
-        """Return the latest builds of the asked node, newest first."""
-        return await self.client.do(calls.builds(limit, status))
+    async def builds(
+        self, limit: int = 20, status: str | None = None, node: str | None = None
+    ) -> list[Json]:
+        """Return the latest builds of all nodes, newest first; ``node``: of this one, by its name
+        or the beginning of its id."""
+        return await self.client.do(calls.builds(limit, status, node))
 
     async def queue(self) -> Queue:
         """Return what runs and waits in the cluster."""

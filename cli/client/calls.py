@@ -94,9 +94,9 @@ def watch(
     }
 
 
-def builds(limit: int, status: str | None) -> Call[list[Json]]:
-    """The latest builds of the asked node."""
-    query = {"limit": limit, "status": status}
+def builds(limit: int, status: str | None, node: str | None) -> Call[list[Json]]:
+    """The latest builds of all nodes, or of one."""
+    query = {"limit": limit, "status": status, "node": node}
     return Call("GET", "/api/builds", query=query, read=_list("builds"))
 
 

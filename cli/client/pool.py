@@ -140,9 +140,12 @@ class Pool:
                 yield watch_event(event)
         raise watch_broke_off()
 
-    def builds(self, limit: int = 20, status: str | None = None) -> list[Json]:
-        """Return the latest builds of the asked node, newest first."""
-        return self.client.do(calls.builds(limit, status))
+    def builds(
+        self, limit: int = 20, status: str | None = None, node: str | None = None
+    ) -> list[Json]:
+        """Return the latest builds of all nodes, newest first; ``node``: of this one, by its name
+        or the beginning of its id."""
+        return self.client.do(calls.builds(limit, status, node))
 
     # --- the queue -----------------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ from buildnet.node.auth.actions import Action
 from buildnet.node.auth.caller import CallerKind
 from buildnet.node.build_lines import last_line, lines_of
 from buildnet.node.other_builds import OtherBuild
-from buildnet.node.records import Records, recorded
+from buildnet.node.records import Records, listed
 from buildnet.node.running import RunningBuild
 from buildnet.node.service import NodeService
 from buildnet.pool.estimation.accuracy import LATEST, summed_up
@@ -117,20 +117,26 @@ def build_routes(service: NodeService) -> APIRouter:
         status: Literal["running", "succeeded", "failed", "cancelled"] | None = None,
         actor: Annotated[str | None, Query(max_length=128)] = None,
         workspace: Annotated[str | None, Query(max_length=256)] = None,
+        node: Annotated[str | None, Query(min_length=1, max_length=128)] = None,
         text: Annotated[str | None, Query(max_length=256)] = None,
     ) -> dict[str, Any]:
-        """The record of builds, newest first; ``next`` is the cursor of the following page;
-        ``actor``, ``workspace``: only those of this one; ``text``: only those that have it in their
-        id, workspace, who asked, or the packages and task asked for. ``counts``: how many of each
-        status there are in all that are else as asked for. ``estimates``: how good the estimates of
-        the latest 20 builds (of this actor) were that had one."""
+        """The builds of all nodes, newest first: this node's by its record, the others' by what the
+        ledger tells of them; ``next`` is the cursor of the following page; ``node``: only those
+        that this one drove, by its name or the beginning of its id; ``actor``, ``workspace``: only
+        those of this one; ``text``: only those that have it in their id, workspace, who asked, or
+        the packages and task asked for. ``counts``: how many of each status there are in all that
+        are else as asked for. ``estimates``: how good the estimates of the latest 20 builds of this
+        node (of this actor) were that had one."""
         wanted = Wanted(status, asking.workspaces, actor, workspace, text)
-        page, following = await history.page(limit=limit, before=cursor, wanted=wanted)
+        page = await service.pool_builds.page(
+            limit=limit, before=cursor, wanted=wanted, node=node, nodes=asking.nodes
+        )
         latest = await history.estimated(LATEST, Wanted(None, asking.workspaces, actor))
         return {
-            "builds": [recorded(each) for each in page],
-            "next": following,
-            "counts": await history.counts(wanted),
+            "complete": page.complete,
+            "builds": [listed(each, service.keys.current.node_id) for each in page.builds],
+            "next": page.next,
+            "counts": page.counts,
             "estimates": summed_up(latest),
         }
 

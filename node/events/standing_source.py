@@ -78,6 +78,7 @@ class StandingSource:
             _Look("health", "/api/pool/health", LOOK_EVERY_S, self._health),
             _Look("admission", "/api/node/requests", LOOK_EVERY_S, self._admission),
             _Look("dead_letters", "/api/dead-letters", LOOK_EVERY_S, self._letters),
+            _Look("builds", "/api/builds", LOOK_EVERY_S, self._builds),
             _Look("store", "/api/ledger/store", STORE_EVERY_S, self._store),
             _Look("links", "/api/pool", LINKS_EVERY_S, lambda: self._links(links)),
         )
@@ -125,6 +126,9 @@ class StandingSource:
 
     async def _letters(self) -> object:
         return [one.id for one in self._service.dead_letters.all()]
+
+    async def _builds(self) -> object:
+        return self._service.pool_builds.version
 
     async def _store(self) -> object:
         ledger = self._service.ledger.open_now

@@ -11,6 +11,9 @@ Of 200,000 builds, asked for in 500 ways, those that have a text are looked for:
 how many there are of each status, as the list of builds needs it. The texts: what all have, what
 few have, what none has, and parts of ids. What it costs to record a build that had nothing to do
 is both: with that many in the record, and the processor's part alone.
+
+The same of 200,000 builds of other nodes, as the ledger tells of them; and of these also a page of
+50 without a search, the first and one far down, of all nodes and of the one that drove the fewest.
 """
 
 from __future__ import annotations
@@ -24,12 +27,15 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from blake3 import blake3
 
 from buildnet.ledger.history import History, Unchanged
+from buildnet.ledger.history_cursor import cursor_of
 from buildnet.ledger.history_filter import Wanted
+from buildnet.ledger.told_builds import ToldBuilds
 from buildnet.pool.chrome_trace import chrome_trace
 from buildnet.pool.comparison import compare
 from buildnet.pool.recorded import RecordedBuild
@@ -38,6 +44,8 @@ from testbed.figures import Figure, report
 from testbed.recorded_builds import large_build
 
 WAYS = 500
+NODES = 40
+RARE = NODES - 1
 
 
 def main() -> None:
@@ -77,6 +85,7 @@ def main() -> None:
     tasks = f"{arguments.tasks:,} tasks"
     figures = [
         *asyncio.run(many(20_000 if arguments.short else arguments.builds, rounds)),
+        *of_others(20_000 if arguments.short else arguments.builds, rounds),
         Figure(
             f"trace of {tasks}",
             measured(lambda: json.dumps(chrome_trace(read())).encode()),
@@ -131,6 +140,75 @@ async def many(builds: int, rounds: int) -> list[Figure]:
         Figure(f"one more among {among}", tuple(lasted), "ms"),
         Figure(f"one more among {among}, processor", tuple(used), "ms", goal_p50=1.0),
     ]
+
+
+def of_others(builds: int, rounds: int) -> list[Figure]:
+    """Return how long it takes to list some of so many builds that the ledger tells of, and to take
+    in what it tells of one."""
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as directory:
+        told = ToldBuilds(Path(directory, "told.db"))
+        told.open()
+        told.begin(bytes(32))
+        taken = [_taken_in(told, range(at, at + 100)) for at in range(0, builds, 100)]
+        rare = told.drivers()[_key(RARE)]
+        numbers = {text: Wanted(text=text) for text in ("workspace", "pkg-77", "nothing", "fade")}
+
+        def listed(wanted: Wanted, before: str | None, drivers: list[int] | None) -> float:
+            began = time.process_time()
+            told.page(limit=50, before=before, wanted=wanted, drivers=drivers)
+            told.counts(wanted, drivers)
+            return (time.process_time() - began) * 1000
+
+        far = cursor_of(1.7e9 + builds * 0.05, "f")
+        plain = [
+            listed(Wanted(status=status, actor=actor), before, drivers)
+            for status in (None, "failed")
+            for actor in (None, "account:person-3")
+            for before in (None, far)
+            for drivers in (None, [rare])
+            for _ in range(rounds)
+        ]
+        searched = [listed(one, None, None) for one in numbers.values() for _ in range(rounds)]
+        told.close()
+    among = f"{builds:,} builds of other nodes"
+    return [
+        Figure(f"page of {among}", tuple(plain), "ms", goal_p50=100.0),
+        Figure(f"search in {among}", tuple(searched), "ms", goal_p50=100.0),
+        Figure(f"taking in one of {among}", tuple(taken), "ms", goal_p50=1.0),
+    ]
+
+
+def _taken_in(told: ToldBuilds, numbers: range) -> float:
+    entries = [one for number in numbers for one in _entries(number)]
+    began = time.process_time()
+    told.take(entries, "-.-", is_own=lambda key: False, recorded=())
+    return (time.process_time() - began) * 1000 / len(numbers)
+
+
+def _entries(number: int) -> list[Any]:
+    """Return what :class:`ToldBuilds` reads of the two entries of a build."""
+    build, driver = _build(number), _key(RARE if number % 5000 == 0 else number % (NODES - 1))
+    asked = {"workspace": build["workspace"], "task": "build", "config_id": None}
+    asked["packages"] = build["request"]["packages"]
+    end = "failed" if number % 50 == 0 else "completed"
+    identity = blake3(b"%d" % number).hexdigest(length=16)
+    return [
+        SimpleNamespace(
+            data=data,
+            body=SimpleNamespace(
+                type=f"build.{what}",
+                entity=f"build:{identity}",
+                origin=driver,
+                actor=SimpleNamespace(id=build["triggered_by"]),
+                hlc=int(build["started_at"] * 1000 + at) << 16,
+            ),
+        )
+        for at, what, data in ((0, "started", asked), (500, end, {"duration_ms": 500, "term": 0}))
+    ]
+
+
+def _key(number: int) -> bytes:
+    return bytes([number]) * 32
 
 
 def _build(number: int) -> dict[str, Any]:

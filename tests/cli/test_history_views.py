@@ -42,10 +42,10 @@ def test_of_what_no_build_tells_of_there_are_no_trends() -> None:
 
 def test_of_an_actor_without_builds_nothing_is_summed_up() -> None:
     others = {"builds": 1, "median_error": 0.1, "within_interval": 1.0}
-    none = no_builds("agent:ci", "failed", goes_on=False)
+    none = no_builds("agent:ci", "failed", "anna", goes_on=False)
     said = printed(list_builds, {"builds": [], "estimates": others, "next": None}, none)
-    assert said == "no failed builds of agent:ci here\n"
-    assert no_builds(None, None, goes_on=True) == "no more builds here"
+    assert said == "no failed builds of agent:ci on anna\n"
+    assert no_builds(None, None, None, goes_on=True) == "no more builds"
 
 
 def test_flaky_tests_go_on_where_the_list_ended() -> None:

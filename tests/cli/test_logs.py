@@ -25,7 +25,10 @@ class Node:
     """Has one build."""
 
     def get(self, path: str, **query: Any) -> Any:
+        if path == "/api/node":
+            return {"node_id": "abcd"}
         if path == "/api/builds":
+            assert query["node"] == "abcd", "another node's may be later"
             return {"builds": [{"build_id": "b1b2"}]}
         if path == "/api/build/b1b2/log":
             return f"{query['package']} {query['task']}\nsecond \x1b[2J\n"

@@ -192,3 +192,46 @@ def test_a_build_that_runs_on_another_node_is_told_as_far_as_it_is(
 def ended(node: Node, build: str) -> dict[str, Any] | None:
     found: dict[str, Any] = node.get(f"/api/build/{build}")
     return None if found["status"] == "running" else found
+
+
+def test_builds_of_all_nodes_are_listed_on_each(trio: Cluster, tmp_path: Path) -> None:
+    one, two, three = trio.members
+    root = shop(tmp_path / "shop", "one")
+    first = one.command.build(root)["build_id"]
+    (root / "base/a.txt").unlink()
+    failed = two.command("build", "app", "--json", cwd=root)
+    assert failed.code == 1, failed.out
+    until(lambda: all(len(node.get("/api/builds")["builds"]) == 2 for node in trio.members))
+    lists = [node.get("/api/builds") for node in trio.members]
+    for found in lists:
+        assert found["complete"] is True
+        assert found["counts"] == {"succeeded": 1, "failed": 1}
+        rows = [(row["node"], row["status"], row["workspace"]) for row in found["builds"]]
+        assert rows == [(two.name, "failed", "shop"), (one.name, "succeeded", "shop")]
+    (second, _) = lists[2]["builds"]
+    assert second["this_node"] is False
+    assert second["request"]["task"] == "build"
+    assert "base" in second["error"]
+    assert (second["root"], second["estimate"], second["durable"]) == (None, None, None)
+    assert three.get(f"/api/build/{second['build_id']}")["root"] == str(root)
+    assert lists[1]["builds"][0]["root"] == str(root)
+
+    def ids(query: str) -> list[str]:
+        return [row["build_id"] for row in three.get(f"/api/builds?{query}")["builds"]]
+
+    assert ids(f"node={one.name}") == [first]
+    assert ids(f"node={two.identity}") == [second["build_id"]]
+    assert ids(f"node={three.name}") == []
+    assert ids("status=succeeded&text=SHOP") == [first]
+    page = three.get("/api/builds?limit=1")
+    assert ids(f"limit=1&cursor={page['next']}") == [first]
+    told = three("history", "--on", one.name, "--json")
+    assert [row["build_id"] for row in json.loads(told.out)["builds"]] == [first]
+    assert problem(three, "history", "--on", "nobody-of-that-name")["code"] == "NOT_FOUND"
+    # Without an id, `logs` is of the latest build of the node that is asked.
+    assert problem(three, "logs")["message"] == "nothing was built yet"
+    assert "of app" in one("logs").out
+
+    three.stop()
+    three.start()
+    until(lambda: ids(f"node={one.name}") == [first])

@@ -79,6 +79,7 @@ def test_changes_are_counted_and_a_seal_is_told(monkeypatch: pytest.MonkeyPatch)
         service: Any = type("Service", (), {})()
         service.ledger, service.tail = ledger, LedgerTail(ledger)
         service.pool, service.scanned = pool, scanned
+        service.pool_builds = told_builds = type("Builds", (), {"version": 0})()
         source = StandingSource(service, hub)
 
         async def nothing(*_: object) -> object:
@@ -109,6 +110,8 @@ def test_changes_are_counted_and_a_seal_is_told(monkeypatch: pytest.MonkeyPatch)
         assert (await next_of("health"))["changes"] == 1
         healthy[0] = False
         assert (await next_of("health"))["changes"] == 2
+        told_builds.version = 7
+        assert (await next_of("builds"))["changes"] == 1
         ledger.height = 4
         ledger.on_sealed(None)
         assert await next_of("ledger") == {"id": "ledger", "height": 4}

@@ -149,6 +149,43 @@ class RecordedBuild(Answer):
     recorded_on: RecordedOn | None = None
 
 
+class AskedInShort(Answer):
+    """What was asked for, as the ledger has it; ``packages_left_out``: how many besides, of those
+    it does not name; ``configuration``: the id of the one that was named."""
+
+    packages: list[str]
+    packages_left_out: int
+    task: str
+    configuration: str | None
+
+
+class ListedBuild(Answer):
+    """A build of the list. ``node_id``, ``node``: who drives it, or drove it last. Of a build of
+    another node it has what the ledger tells: ``root``, ``durable``, ``phases`` and the estimate
+    are null then, whether it had them or not; ``GET /api/build/{name}`` asks that node.
+    ``packages``: always empty here."""
+
+    build_id: str
+    node_id: str
+    node: str
+    this_node: bool
+    workspace: str
+    root: str | None
+    request: RequestedBuild | AskedInShort
+    status: BuildStatus
+    started_at: float
+    completed_at: float | None
+    duration_ms: float | None
+    error: str | None
+    triggered_by: str
+    durable: Durability | None
+    packages: list[PackageReport]
+    phases: dict[str, float | None] | None
+    estimated_ms: int | None
+    estimate: EstimateInShort | None
+    estimate_error: float | None
+
+
 class EstimateQuality(Answer):
     """How good the estimates of the latest builds were, as shares; null: none had one."""
 
@@ -158,9 +195,11 @@ class EstimateQuality(Answer):
 
 
 class Builds(Page):
-    """The record of builds."""
+    """Builds of all nodes; ``complete`` false: this node still reads in its ledger what others
+    built."""
 
-    builds: list[RecordedBuild]
+    complete: bool
+    builds: list[ListedBuild]
     counts: dict[BuildStatus, int]
     estimates: EstimateQuality
 

@@ -68,7 +68,7 @@ export function isNoLoad(event: LiveEvent): boolean {
 }
 
 /** What the channel `pool` counts the changes of. */
-type Standing = "ledger" | "health" | "admission" | "dead_letters" | "store" | "links";
+type Standing = "ledger" | "health" | "admission" | "dead_letters" | "builds" | "store" | "links";
 
 /** Ask again for what was asked for under a key once the node says that it is different. */
 export function useRefetchOnPool(key: readonly unknown[], ...of: readonly Standing[]): void {

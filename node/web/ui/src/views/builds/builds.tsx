@@ -13,17 +13,18 @@ import { type Column, Table } from "@/components/table";
 import { useFilter, useTypedFilter } from "@/components/url-state";
 import { duration, plural } from "@/format/format";
 import { ViewHead } from "@/layout/frame";
-import { useBuilds } from "@/live/use-live";
+import { useBuilds, useNodes } from "@/live/use-live";
+import { useRefetchOnPool } from "@/live/use-refetch";
 import { askedFor } from "@/views/builds/asked-for";
 import { BuildDialog } from "@/views/builds/build-dialog";
 import { RunningBuilds } from "@/views/builds/running-builds";
 import "@/views/builds/builds.css";
 
-type Recorded = Schema["RecordedBuild"];
+type Listed = Schema["ListedBuild"];
 const PAGE = 50;
 const STATUSES = ["succeeded", "failed", "cancelled"] as const;
 
-/** All builds: those of the whole pool that run, and the record of this node. */
+/** All builds of all nodes: those that run, and those that are over. */
 export default function Builds() {
   const [asking, setAsking] = useFilter("new");
   const mayBuild = useMay("trigger-build");
@@ -56,10 +57,10 @@ function History() {
   const [status, setStatus] = useFilter("status");
   const [workspace, setWorkspace] = useFilter("workspace");
   const [actor, setActor] = useFilter("actor");
+  const [node, setNode] = useFilter("node");
   const [text] = useFilter("text");
   const [typed, setTyped] = useTypedFilter("text");
   const [cursor, setCursor] = useFilter("cursor");
-  const mayLedger = useMay("view-ledger");
   const found = query.useQuery(
     "get",
     "/api/builds",
@@ -68,9 +69,10 @@ function History() {
         query: {
           limit: PAGE,
           ...(cursor && { cursor }),
-          ...(status && { status: status as Recorded["status"] }),
+          ...(status && { status: status as Listed["status"] }),
           ...(workspace && { workspace }),
           ...(actor && { actor }),
+          ...(node && { node }),
           ...(text && { text }),
         },
       },
@@ -78,26 +80,26 @@ function History() {
     { placeholderData: (before) => before },
   );
   useRefreshWhenOneEnds();
-  const page = (found.data?.builds ?? []) as Recorded[];
+  const page = (found.data?.builds ?? []) as Listed[];
   const names = useKnown(page);
   const counts = found.data?.counts ?? {};
   const total = STATUSES.reduce((sum, one) => sum + (counts[one] ?? 0), 0);
-  const isFiltered = [status, workspace, actor, text].some((one) => one !== "");
-  const builds = page.filter((one) => one.status !== "running");
+  const isFiltered = [status, workspace, actor, node, text].some((one) => one !== "");
+  // What runs is shown above; asked for by name are also those that a lost node never told the end of.
+  const builds = page.filter((one) => status === "running" || one.status !== "running");
   return (
     <section aria-label="Earlier builds" className="stack tight">
-      <div className="row">
-        <h2>Earlier builds of this node</h2>
-        {mayLedger && (
-          <Link href="/ui/ledger?type=build.*" className="small">
-            Those of all nodes, in the ledger
-          </Link>
-        )}
-      </div>
+      <h2>Earlier builds</h2>
       <FilterBar
         noun="builds"
         shown={builds.length}
-        total={found.data === undefined ? null : status ? (counts[status as "failed"] ?? 0) : total}
+        total={
+          found.data === undefined
+            ? null
+            : status
+              ? (counts[status as Listed["status"]] ?? 0)
+              : total
+        }
       >
         <SearchBox label="Search id, package, person" value={typed} onChange={setTyped} />
         <Choice
@@ -106,6 +108,7 @@ function History() {
           options={[
             ["", `any (${total})`],
             ...STATUSES.map((one) => [one, `${one} (${counts[one] ?? 0})`] as const),
+            ["running", `no end known (${counts.running ?? 0})`],
           ]}
           onChange={setStatus}
         />
@@ -121,13 +124,24 @@ function History() {
           options={["", ...names.actors]}
           onChange={setActor}
         />
+        <Choice
+          label="Node"
+          value={node}
+          options={[["", "all"], ...names.nodes]}
+          onChange={setNode}
+        />
       </FilterBar>
+      {found.data?.complete === false && (
+        <div className="notice">
+          This node still reads in its ledger what others built: there may be more.
+        </div>
+      )}
       <NotAnswered asked={found} command="buildnet history" />
       {found.data === undefined ? (
         found.error === null && <Loading what="the record of builds" />
       ) : builds.length === 0 ? (
         <Empty title={isFiltered ? "No build fits these filters" : "No build has ended yet"}>
-          <p className="soft">Builds that are asked of this node are recorded here.</p>
+          <p className="soft">Builds of all nodes are listed here.</p>
         </Empty>
       ) : (
         <>
@@ -160,7 +174,7 @@ function History() {
   );
 }
 
-const COLUMNS: Column<Recorded>[] = [
+const COLUMNS: Column<Listed>[] = [
   {
     name: "build",
     cell: (one) => (
@@ -172,6 +186,7 @@ const COLUMNS: Column<Recorded>[] = [
   { name: "status", cell: (one) => <StatusBadge status={one.status} />, sort: (one) => one.status },
   { name: "workspace", cell: (one) => one.workspace, sort: (one) => one.workspace },
   { name: "asked for", cell: (one) => askedFor(one.request) },
+  { name: "node", cell: (one) => one.node, sort: (one) => one.node },
   { name: "by", cell: (one) => one.triggered_by, sort: (one) => one.triggered_by },
   {
     name: "when",
@@ -188,7 +203,13 @@ const COLUMNS: Column<Recorded>[] = [
     name: "expected",
     numeric: true,
     cell: (one) =>
-      one.estimated_ms === null ? <span className="soft">–</span> : duration(one.estimated_ms),
+      one.estimated_ms === null ? (
+        <span className="soft" title={one.this_node ? "not estimated" : `only ${one.node} knows`}>
+          –
+        </span>
+      ) : (
+        duration(one.estimated_ms)
+      ),
     sort: (one) => one.estimated_ms,
   },
 ];
@@ -197,18 +218,21 @@ function EstimateQuality({ of }: { of: Schema["EstimateQuality"] }) {
   if (of.median_error === null) return null;
   return (
     <span className="soft small">
-      Estimates of the last {plural(of.builds, "build")}: half of them were off by at most{" "}
-      {Math.round(of.median_error * 100)} %
+      Estimates of the last {plural(of.builds, "build")} of this node: half of them were off by at
+      most {Math.round(of.median_error * 100)} %
       {of.within_interval !== null && `, ${Math.round(of.within_interval * 100)} % in their range`}
     </span>
   );
 }
 
-/** Workspaces and people that are known here, for the filters. */
-function useKnown(builds: readonly Recorded[]) {
+/** Workspaces, people and nodes that are known here, for the filters. */
+function useKnown(builds: readonly Listed[]) {
   const recent = query.useQuery("get", "/api/builds", { params: { query: { limit: 200 } } });
-  const all = [...((recent.data?.builds ?? []) as Recorded[]), ...builds];
+  const all = [...((recent.data?.builds ?? []) as Listed[]), ...builds];
+  const members = useNodes().map((one) => [one.id, one.name] as const);
+  const nodes = new Map([...all.map((one) => [one.node_id, one.node] as const), ...members]);
   return {
+    nodes: [...nodes].sort(([, one], [, other]) => one.localeCompare(other)),
     workspaces: [...new Set(all.map((one) => one.workspace))].sort(),
     actors: [...new Set(all.map((one) => one.triggered_by))].sort(),
   };
@@ -216,6 +240,7 @@ function useKnown(builds: readonly Recorded[]) {
 
 function useRefreshWhenOneEnds(): void {
   const client = useQueryClient();
+  useRefetchOnPool(["get", "/api/builds"], "builds");
   const over = useBuilds()
     .filter((one) => one.status !== "running")
     .map((one) => one.id)

@@ -22,7 +22,7 @@ export default function Compare() {
   const [b, setB] = useFilter("b");
   const setBoth = useSetFilters();
   const builds = query.useQuery("get", "/api/builds", { params: { query: { limit: 100 } } });
-  const over = ((builds.data?.builds ?? []) as Schema["RecordedBuild"][]).filter(
+  const over = ((builds.data?.builds ?? []) as Schema["ListedBuild"][]).filter(
     (one) => one.status !== "running",
   );
   const later = over.find((one) => one.build_id === b);
@@ -32,7 +32,7 @@ export default function Compare() {
       (one) =>
         [
           one.build_id,
-          `${one.build_id} · ${one.workspace} · ${one.status} · ${dateTime(one.started_at * 1000)}`,
+          `${one.build_id} · ${one.workspace} · ${one.node} · ${one.status} · ${dateTime(one.started_at * 1000)}`,
         ] as const,
     ),
   ];
