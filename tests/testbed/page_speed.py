@@ -18,24 +18,37 @@ INTERACTION_MS, FRAME_MS = 100.0, 1000 / 30
 _LEAST_MS = 16.0
 """What browsers tell no less than."""
 
+# Pictures are told of once they are seen: what came of what was done before does not count.
 _OBSERVE = """() => {
   window.took_ms = [];
+  window.since = 0;
   const note = (list) => list.getEntries().forEach((each) => {
+    if (each.startTime < window.since) return;
     if (each.entryType === "longtask" || each.interactionId) window.took_ms.push(each.duration);
   });
   new PerformanceObserver(note).observe({ type: "event", durationThreshold: 16 });
   new PerformanceObserver(note).observe({ type: "longtask" });
 }"""
-# At rest: some pictures in a row came in time, and nothing is said to be loading.
+# At rest: some pictures in a row came in time, and nothing is said to be loading. A speck changes
+# with the last ones: none of those is begun before what came earlier was drawn, however long that
+# takes beside the page's thread.
 _SETTLED = """() => new Promise((done) => {
   const began = performance.now();
-  let quiet = 0, last = began;
+  if (!window.speck) {
+    window.speck = document.createElement("div");
+    window.speck.style.cssText = "position:fixed;width:1px;height:1px;will-change:transform";
+    window.speck.style.background = "currentcolor";
+    document.body.append(window.speck);
+  }
+  let quiet = 0, last = began, rested = began;
   const look = (now) => {
     const busy = document.querySelector("main [aria-busy=true], main .skeleton") !== null;
     quiet = now - last < 40 && !busy ? quiet + 1 : 0;
     last = now;
+    if (quiet === 1) rested = now;
+    if (quiet > 2) window.speck.style.transform = `translateX(${quiet % 2}px)`;
     if (quiet < 6 && now - began < 20000) requestAnimationFrame(look);
-    else setTimeout(done, 0);
+    else setTimeout(() => done(rested), 0);
   };
   requestAnimationFrame(look);
 })"""
@@ -60,26 +73,35 @@ class Stopwatch:
         self._session.send("Performance.enable", {"timeDomain": "threadTicks"})
         page.add_init_script(f"({_OBSERVE})()")
 
-    def settle(self) -> None:
-        """Wait until the page is at rest."""
-        self.page.evaluate(_SETTLED)
+    def settle(self) -> float:
+        """Wait until the page is at rest; return since when it is, by its own clock in ms."""
+        return float(self.page.evaluate(_SETTLED))
 
     def answered(self, name: str, *acts: Callable[[], object], times: int = 1) -> Figure:
-        """Do something in turns; return how long the page took for each."""
-        values, used = [], []
+        """Do something in turns; return how long the page took for each. The note tells after how
+        long at most all of what was asked for was there, what others had to answer included."""
+        values, used, waited = [], [], []
         for _ in range(times):
             for act in acts:
                 self.settle()
-                self.page.evaluate("() => { window.took_ms = [] }")
+                since = self.page.evaluate(
+                    "() => { window.took_ms = []; return window.since = performance.now(); }"
+                )
                 before = self._used_ms()
                 act()
-                self.settle()
+                waited.append(self.settle() - since)
                 used.append(self._used_ms() - before)
                 values.append(
                     float(self.page.evaluate(f"() => Math.max({_LEAST_MS}, ...window.took_ms)"))
                 )
         return Figure(
-            name, tuple(values), "ms", None, INTERACTION_MS, processor_ms=sum(used) / len(used)
+            name,
+            tuple(values),
+            "ms",
+            None,
+            INTERACTION_MS,
+            processor_ms=sum(used) / len(used),
+            note=f"all there in {max(waited):.0f} ms",
         )
 
     def moved(self, name: str, move: Callable[[], None]) -> Figure:
