@@ -1,10 +1,10 @@
 import dagre from "@dagrejs/dagre";
+import { layered } from "@/components/package-graph/layers";
 import { NODE_HEIGHT, NODE_WIDTH, type Places, routeKey } from "@/components/package-graph/places";
 
 const RANK_GAP = 72;
 const NODE_GAP = 12;
-const COLUMN_GAP = 20;
-/** From so many on a faster way to find ranks is used, and long ranks are wrapped. */
+/** From so many on a faster way is used, and edges go straight to where they end. */
 const LARGE = 150;
 
 export interface LayoutAsk {
@@ -15,13 +15,13 @@ export interface LayoutAsk {
 
 /** In layers from the left to the right: what is needed stands to the left of who needs it. */
 export function layout(ask: Pick<LayoutAsk, "nodes" | "edges">): Places {
+  if (ask.nodes.length > LARGE) return enclosed(layered(ask.nodes, ask.edges));
   const graph = new dagre.graphlib.Graph();
-  const isLarge = ask.nodes.length > LARGE;
   graph.setGraph({
     rankdir: "LR",
     ranksep: RANK_GAP,
     nodesep: NODE_GAP,
-    ranker: isLarge ? "tight-tree" : "network-simplex",
+    ranker: "network-simplex",
   });
   graph.setDefaultEdgeLabel(() => ({}));
   for (const id of ask.nodes) graph.setNode(id, { width: NODE_WIDTH, height: NODE_HEIGHT });
@@ -31,7 +31,7 @@ export function layout(ask: Pick<LayoutAsk, "nodes" | "edges">): Places {
     const { x, y } = graph.node(id);
     return { id, x: x - NODE_WIDTH / 2, y: y - NODE_HEIGHT / 2 };
   });
-  return isLarge ? wrapped(placed) : enclosed(placed, routesOf(graph));
+  return enclosed(placed, routesOf(graph));
 }
 
 /**
@@ -90,33 +90,6 @@ interface Placed {
   id: string;
   x: number;
   y: number;
-}
-
-/** Ranks of hundreds would make a drawing like a ribbon: each is laid in columns beside each other. */
-function wrapped(placed: readonly Placed[]): Places {
-  const ranks = new Map<number, Placed[]>();
-  for (const one of placed) {
-    const rank = ranks.get(one.x);
-    if (rank === undefined) ranks.set(one.x, [one]);
-    else rank.push(one);
-  }
-  const tallest = Math.ceil(Math.sqrt(placed.length) * 1.2);
-  const found: Placed[] = [];
-  let x = 0;
-  for (const [, rank] of [...ranks].sort(([a], [b]) => a - b)) {
-    rank.sort((a, b) => a.y - b.y);
-    const columns = Math.ceil(rank.length / tallest);
-    const rows = Math.ceil(rank.length / columns);
-    rank.forEach((one, place) => {
-      found.push({
-        id: one.id,
-        x: x + Math.floor(place / rows) * (NODE_WIDTH + COLUMN_GAP),
-        y: ((place % rows) - (rows - 1) / 2) * (NODE_HEIGHT + NODE_GAP),
-      });
-    });
-    x += columns * (NODE_WIDTH + COLUMN_GAP) - COLUMN_GAP + RANK_GAP;
-  }
-  return enclosed(found);
 }
 
 function enclosed(placed: readonly Placed[], ways: Routes = new Map()): Places {

@@ -90,4 +90,26 @@ describe("the layout", () => {
     expect(width / height).toBeLessThan(5);
     expect(new Set(Object.values(at).map(({ x, y }) => `${x} ${y}`)).size).toBe(400);
   });
+
+  it("of hundreds puts all that is needed to the left, and what is linked beside each other", () => {
+    const nodes = Array.from({ length: 300 }, (_, number) => `p${number}`);
+    const edges = Array.from(
+      { length: 100 },
+      (_, number) => [`p${(number * 37) % 100}`, `p${number + 100}`] as const,
+    );
+    const { at } = layout({ nodes, edges });
+    const spans = edges.map(([from, to]) => {
+      const [a, b] = [at[from], at[to]];
+      if (a === undefined || b === undefined) throw new Error("no place");
+      expect(a.x).toBeLessThan(b.x);
+      return Math.abs(a.y - b.y);
+    });
+    expect(Math.max(...spans)).toBeLessThan(200);
+  });
+
+  it("of hundreds has a place for each, also where they need each other in a circle", () => {
+    const nodes = Array.from({ length: 200 }, (_, number) => `p${number}`);
+    const edges = nodes.map((id, number) => [id, nodes[(number + 1) % 200] ?? ""] as const);
+    expect(Object.keys(layout({ nodes, edges }).at)).toHaveLength(200);
+  });
 });
