@@ -70,7 +70,9 @@ function Canvas({ shape, places, selected, found, onSelect }: Drawing) {
   }, [shape, places, selected, found]);
   const flow = useReactFlow();
   const frame = useRef<HTMLDivElement>(null);
-  const isFar = useStore((state) => state.transform[2] < FAR) && shape.nodes.length > MANY;
+  // Until it is known how much room there is nothing fits: all of many would be drawn one by one.
+  const isFar =
+    useStore((state) => state.width === 0 || state.transform[2] < FAR) && shape.nodes.length > MANY;
   const pick = (event: React.MouseEvent) => {
     const at = flow.screenToFlowPosition({ x: event.clientX, y: event.clientY });
     const hit = isFar ? shape.nodes.find((node) => isIn(places.at[node.id], at)) : undefined;
@@ -94,7 +96,6 @@ function Canvas({ shape, places, selected, found, onSelect }: Drawing) {
       nodesFocusable={false}
       elementsSelectable={true}
       onlyRenderVisibleElements
-      // Until it fits: else all of many would be drawn one by one first.
       defaultViewport={{ x: 0, y: 0, zoom: shape.nodes.length > MANY ? FAR / 2 : 1 }}
       minZoom={0.02}
       maxZoom={2.5}
@@ -160,8 +161,10 @@ function Edges({ shape, places, selected }: Pick<Drawing, "shape" | "places" | "
 }
 
 function parts(edges: Shown["edges"], places: Places): string[] {
-  const place = ([from]: readonly [string, string]) => places.at[from] ?? { x: 0, y: 0 };
-  const sorted = [...edges].sort((a, b) => place(a).x - place(b).x || place(a).y - place(b).y);
+  const sorted = edges
+    .map((edge) => ({ edge, ...(places.at[edge[0]] ?? { x: 0, y: 0 }) }))
+    .sort((a, b) => a.x - b.x || a.y - b.y)
+    .map(({ edge }) => edge);
   const found: string[] = [];
   for (let first = 0; first < sorted.length; first += TOGETHER) {
     found.push(edgePath({ edges: sorted.slice(first, first + TOGETHER) }, places));
