@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,9 @@ import pytest
 
 from buildnet.cli.client import Client
 from buildnet.cli.testing import write_files
-from testbed.building import PATIENCE_S, Building
+from testbed.building import Building
 from testbed.nodes import Cluster, Node, NodeError
+from testbed.waiting import until
 
 SHOP = """\
 workspace: shop
@@ -42,15 +42,6 @@ packages:
 def trio(tmp_path: Path) -> Iterator[Cluster]:
     with Cluster(tmp_path / "trio", 3) as cluster:
         yield cluster
-
-
-def until(what: Callable[[], Any]) -> Any:
-    """Wait until something is true; return it."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not (found := what()):
-        assert time.monotonic() < deadline, "it never came to that"
-        time.sleep(0.05)
-    return found
 
 
 def shop(directory: Path, text: str) -> Path:

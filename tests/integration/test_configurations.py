@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from testbed.ledger_calls import data, until
+from testbed.ledger_calls import data
 from testbed.nodes import Cluster, Node, NodeError
+from testbed.waiting import until
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,9 @@ import pytest
 
 from buildnet.cli.testing import write_files
 from buildnet.node.durable.successor import GIVEN_UP
-from testbed.building import PATIENCE_S, Building
+from testbed.building import Building
 from testbed.nodes import Cluster, Node, NodeError
+from testbed.waiting import until
 
 PACKAGES = 6
 RAN = "date +%s%N > ran.txt; sleep 0.7; cp in.txt out.txt"
@@ -37,15 +38,6 @@ def chains(directory: Path, text: str, command: str = RAN) -> Path:
     files["buildnet.yaml"] = "workspace: chains\npackages:\n" + "".join(packages)
     write_files(directory, files)
     return directory
-
-
-def until(what: Callable[[], Any], patience_s: float = PATIENCE_S) -> Any:
-    """Wait until something is true; return it."""
-    deadline = time.monotonic() + patience_s
-    while not (found := what()):
-        assert time.monotonic() < deadline, "it never came to that"
-        time.sleep(0.05)
-    return found
 
 
 def build_at(node: Node, build_id: str) -> dict[str, Any] | None:

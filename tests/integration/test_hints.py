@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,9 +14,9 @@ import pytest
 from buildnet.cli.testing import write_files
 from buildnet.mesh.digest import Digest
 from testbed.nodes import Cluster, Node
+from testbed.waiting import until
 from testbed.watching import Watching
 
-PATIENCE_S = 60.0
 DEFINITION = """\
 workspace: shop
 packages:
@@ -72,13 +71,6 @@ def counted(node: Node, name: str) -> float:
         answer = b"".join(iter(lambda: connection.recv(1 << 16), b"")).decode()
     (line,) = (line for line in answer.splitlines() if line.startswith(f"{name} "))
     return float(line.split()[1])
-
-
-def until(holds: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_what_changed_is_there_before_the_build_begins(pair: Cluster, tmp_path: Path) -> None:

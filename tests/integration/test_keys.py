@@ -15,8 +15,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from buildnet.cli.testing import write_files
-from testbed.ledger_calls import data, until
+from testbed.ledger_calls import data
 from testbed.nodes import Cluster, Node
+from testbed.waiting import until
 
 
 def workspace(root: Path, command: str = "cat in.txt") -> Path:

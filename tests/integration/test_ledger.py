@@ -19,15 +19,9 @@ import pytest
 
 from buildnet.cli.testing import CommandLine, write_files
 from testbed.commands import ForkedCommandLine
-from testbed.ledger_calls import data, height_of, note, until
+from testbed.ledger_calls import data, height_of, note
 from testbed.nodes import Cluster, Node, NodeError
-
-
-@pytest.fixture(scope="module")
-def trio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Three nodes of one cluster."""
-    with Cluster(tmp_path_factory.mktemp("ledger"), 3) as cluster:
-        yield cluster
+from testbed.waiting import until
 
 
 def offline(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

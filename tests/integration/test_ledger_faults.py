@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from testbed.ledger_calls import until
 from testbed.ledger_flips import Flips
 from testbed.ledger_kills import Kills, agreed, grow
 from testbed.nodes import Cluster, Node
 from testbed.offices import agreement, successor_of
+from testbed.waiting import until
 
 PATIENCE_S = 40.0
 
@@ -102,7 +102,7 @@ def test_voters_change_while_nodes_that_write_are_killed(tmp_path: Path) -> None
         )
         print(figures)
         first = cluster.members[0]
-        until(lambda: note(first, "five") and voters_of_last_seal(first) == 5, 60.0)
+        until(lambda: note(first, "five") and voters_of_last_seal(first) == 5)
         agreed(cluster.members, PATIENCE_S)
         for node in cluster.members:
             assert node.post("/api/ledger/verify", {"deep": True})["verified"]

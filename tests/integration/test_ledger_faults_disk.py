@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from testbed.faulty_disk import FaultyDisk, FaultyNode, why_not
-from testbed.ledger_calls import note, until
+from testbed.ledger_calls import note
 from testbed.ledger_kills import agreed, all_entries, until_level
 from testbed.nodes import Cluster, Node, NodeError, health
+from testbed.waiting import until
 
 PATIENCE_S = 40.0
 

@@ -32,11 +32,12 @@ from buildnet.ledger.seal import Cosignature, Seal, SealRecord, cosign_statement
 from buildnet.mesh.identity import NodeKey
 from buildnet.mesh.link.handshake import HandshakeError
 from buildnet.mesh.messages.kinds import Message
-from testbed.ledger_calls import note, until
+from testbed.ledger_calls import note
 from testbed.ledger_kills import Held, until_level
 from testbed.ledger_rogue import RogueChain
 from testbed.nodes import Cluster, Node, NodeError, refused
 from testbed.rogue import RogueLink, admit, cluster_of
+from testbed.waiting import until
 
 PATIENCE_S = 40.0
 GROWTH_MAX_BYTES = 64 * 1024 * 1024

@@ -6,24 +6,17 @@ import json
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from testbed.ledger_calls import data, note, until
+from testbed.ledger_calls import data, note
 from testbed.nodes import Cluster, Node, NodeError, invite, join
 from testbed.ports import free_ports
+from testbed.waiting import until
 
 PATIENCE_S = 60.0
-
-
-@pytest.fixture(scope="module")
-def trio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Three nodes of one cluster."""
-    with Cluster(tmp_path_factory.mktemp("upkeep"), 3) as cluster:
-        yield cluster
 
 
 def file_of(node: Node) -> Path:

@@ -6,7 +6,7 @@ Skipped, with the reason, where namespaces are not permitted. Each node listens 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,7 @@ from testbed.fault_proxy import Faults
 from testbed.namespaces import Network, why_not
 from testbed.nodes import Cluster, Node, alive, alive_and_voting, health
 from testbed.offices import Office, agreement, of_quorum, successor_of
-
-PATIENCE_S = 40.0
+from testbed.waiting import until
 
 
 @pytest.fixture
@@ -32,13 +31,6 @@ def network() -> Iterator[Network]:
 def trio(network: Network, tmp_path: Path) -> Iterator[Cluster]:
     with Cluster(tmp_path, 3, hosts=network.hosts) as cluster:
         yield cluster
-
-
-def until(true: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
-    deadline = time.monotonic() + patience_s
-    while not true():
-        assert time.monotonic() < deadline, "it did not come true"
-        time.sleep(0.05)
 
 
 def pool_status(node: Node) -> dict[str, Any]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +13,7 @@ import pytest
 
 from testbed.building import Building, many_commands
 from testbed.nodes import Cluster, Node
+from testbed.waiting import until
 
 PATIENCE_S = 30.0
 
@@ -22,13 +22,6 @@ PATIENCE_S = 30.0
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with Cluster(tmp_path_factory.mktemp("pair"), 2) as cluster:
         yield cluster
-
-
-def until(true: Callable[[], Any], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not true():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
 
 
 class Browser:

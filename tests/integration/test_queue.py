@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,16 +10,10 @@ import pytest
 
 from buildnet.cli.testing import write_files
 from testbed.nodes import Cluster, Node
+from testbed.waiting import until
 
-PATIENCE_S = 30.0
 Found = TypeVar("Found")
 COMMAND = "sleep 0.5; cp in.txt out.txt"
-
-
-@pytest.fixture(scope="module")
-def trio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with Cluster(tmp_path_factory.mktemp("trio"), 3) as cluster:
-        yield cluster
 
 
 def workspace(
@@ -48,15 +41,6 @@ def begin(node: Node, root: Path, **more: Any) -> str:
 def queue(node: Node) -> dict[str, dict[str, Any]]:
     """Return the builds that a node shows, by id and in their order."""
     return {each["build_id"]: each for each in node.get("/api/queue")["builds"]}
-
-
-def until(check: Callable[[], Found | None], what: str) -> Found:
-    """Wait until something is so; return what it is."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not (found := check()):
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
-    return found
 
 
 def until_over(node: Node, build: str) -> dict[str, Any]:

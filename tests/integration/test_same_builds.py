@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from buildnet.cli.client import Client
 from buildnet.cli.testing import write_files
@@ -16,12 +13,6 @@ from testbed.nodes import Cluster, Node
 
 PACKAGES = 8
 PATIENCE_S = 30.0
-
-
-@pytest.fixture(scope="module")
-def trio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with Cluster(tmp_path_factory.mktemp("trio"), 3) as cluster:
-        yield cluster
 
 
 def workspace(directory: Path, text: str, command: str = "sleep 1; cp in.txt out.txt") -> Path:

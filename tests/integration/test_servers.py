@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shlex
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,7 @@ import pytest
 from testbed.building import Building, many_commands, where
 from testbed.commands import ForkedCommandLine
 from testbed.nodes import Cluster, Node, join
-
-PATIENCE_S = 30.0
+from testbed.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -28,13 +26,6 @@ def parting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Two of which one goes."""
     with Cluster(tmp_path_factory.mktemp("parting"), 2) as cluster:
         yield cluster
-
-
-def until(true: Callable[[], Any], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not true():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
 
 
 def server(node: Node, of: Node) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,6 @@ from testbed.traces import require_arrows, require_nested, require_valid
 
 PACKAGES = 12
 PATIENCE_S = 20.0
-
-
-@pytest.fixture(scope="module")
-def trio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with Cluster(tmp_path_factory.mktemp("trio"), 3) as cluster:
-        yield cluster
 
 
 def workspace(directory: Path, text: str, command: str = "sleep 0.5; cp in.txt out.txt") -> Path:

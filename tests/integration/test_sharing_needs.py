@@ -12,8 +12,8 @@ import pytest
 
 from buildnet.cli.testing import write_files
 from testbed.building import Building, where
-from testbed.ledger_calls import until
 from testbed.nodes import Cluster, Node
+from testbed.waiting import until
 
 TOOL = """#!/bin/sh
 if [ "$1" = --version ]; then echo "frob {version}"; else echo "frob {version} of $(cat "$1")"; fi

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import Any, Protocol
 
 from testbed.nodes import Node, NodeError
-
-PATIENCE_S = 60.0
 
 
 class Run(Protocol):
@@ -16,14 +12,6 @@ class Run(Protocol):
 
     def __call__(self, *arguments: str) -> Any:
         """Return the answer: its ``code``, ``out``, ``err`` and ``data``."""
-
-
-def until(true: Callable[[], object], patience_s: float = PATIENCE_S) -> None:
-    """Wait until something is true, looking now and then."""
-    deadline = time.monotonic() + patience_s
-    while not true():
-        assert time.monotonic() < deadline, "it did not come true"
-        time.sleep(0.05)
 
 
 def data(run: Run, *arguments: str, code: int = 0) -> Any:
