@@ -342,7 +342,7 @@ def test_a_long_command_waits_for_a_fast_slot_and_a_short_one_does_not() -> None
 
     def work(hosts: OtherHosts, leases: Leases) -> None:
         now = [0.0]
-        workers: Any = SimpleNamespace(free=(0, None))
+        workers: Any = SimpleNamespace(free=(0, None), grant=Grant(2))
         durations = {TaskId(name, "build"): took_ms for name, took_ms in took.items()}
         places = NodePlaces(
             Slots(1),
@@ -370,6 +370,8 @@ def test_a_long_command_waits_for_a_fast_slot_and_a_short_one_does_not() -> None
         places.begin()
         assert places.take(long) is Answer.TAKEN
 
+    on_loop(work, preferences=Preferences(strategy="fastest"))
+
 
 LARGE = prepared_of("large", requirements=Requirements(cores=4, memory_bytes=100))
 FAR = replace(prepared_of("far"), far=FarTools((NEAR.key,), ("near",), {}, {}))
@@ -392,13 +394,15 @@ def test_without_measured_speeds_nothing_is_waited_for() -> None:
     def work(hosts: OtherHosts, leases: Leases) -> None:
         unknown = {key: replace(host, speed=None) for key, host in HOSTS.items()}
         hosts.known.look = lambda: unknown
-        workers: Any = SimpleNamespace(free=(0, None))
+        workers: Any = SimpleNamespace(free=(0, None), grant=Grant(2))
         known = [prepared_of(f"t{number}") for number in range(4)]
         durations = {each.task.id: 1000.0 for each in known}
         places = NodePlaces(Slots(1), workers, hosts, durations_ms=durations)
         places.prepared.update((each.task.id, each) for each in known)
         places.begin()
         assert [places.take(each.task.id) for each in known] == [Answer.TAKEN] * 4
+
+    on_loop(work)
 
 
 def test_a_lease_of_more_is_not_used_while_something_waits_for_just_that() -> None:
