@@ -5,7 +5,7 @@ import { useSession } from "@/api/session";
 import { Dragging, type Spoken } from "@/components/dragging";
 import { arranged, placeAt, placeBeside, type QueuedBuild } from "@/views/queue/queue-order";
 import { type Asks, QueueRow } from "@/views/queue/queue-row";
-import { mayChange } from "@/views/queue/reach";
+import { mayChange, reachWords } from "@/views/queue/reach";
 import type { QueueState } from "@/views/queue/use-queue";
 
 const SPOKEN: Spoken = {
@@ -39,7 +39,8 @@ export function QueueList({
   // While somebody drags, nothing changes its place under their hand.
   const [held, setHeld] = useState<readonly string[] | null>(null);
   const rows = held === null ? shown : arranged(shown, held);
-  const total = queue.builds.length;
+
+  const words = session === undefined ? null : reachWords(session);
 
   return (
     <Dragging
@@ -49,25 +50,30 @@ export function QueueList({
         setHeld(null);
         if (canceled || !isSortable(source)) return;
         const build = rows.find((each) => each.id === source.id);
-        const place = build === undefined ? null : placeAt(rows, build.id, source.index);
-        if (build !== undefined && place !== null) queue.move(build, place);
+        if (build === undefined) return;
+        const place = placeAt(rows, build.id, source.index, queue.placesOf(build));
+        if (place !== null) queue.move(build, place);
       }}
     >
+      {words !== null && <p className="soft small">{words}</p>}
       <ol className="queue" aria-label="Builds, who comes next first">
-        {rows.map((build, index) => (
-          <QueueRow
-            key={build.id}
-            build={build}
-            index={index}
-            up={placeBeside(rows, index, -1, total)}
-            down={placeBeside(rows, index, 1, total)}
-            others={total > 1}
-            may={session !== undefined && mayChange(build, session)}
-            refusal={queue.refusal?.build === build.id ? queue.refusal : null}
-            queue={queue}
-            onAsk={onAsk}
-          />
-        ))}
+        {rows.map((build, index) => {
+          const places = queue.placesOf(build);
+          return (
+            <QueueRow
+              key={build.id}
+              build={build}
+              index={index}
+              up={placeBeside(rows, index, -1, places)}
+              down={placeBeside(rows, index, 1, places)}
+              places={places}
+              may={session !== undefined && mayChange(build, session)}
+              refusal={queue.refusal?.build === build.id ? queue.refusal : null}
+              queue={queue}
+              onAsk={onAsk}
+            />
+          );
+        })}
       </ol>
     </Dragging>
   );

@@ -10,6 +10,7 @@ import {
   placeAt,
   placeBehind,
   placeBeside,
+  placesFor,
   type QueuedBuild,
   startInWords,
   stateInWords,
@@ -43,6 +44,9 @@ function build(id: string, place: number, more: Partial<QueuedBuild> = {}): Queu
 }
 
 const queue = [build("a", 1), build("b", 2), build("c", 3), build("d", 4)];
+const everywhere = (builds: readonly QueuedBuild[]) =>
+  new Map(builds.map((each) => [each.id, each.place]));
+const all = everywhere(queue);
 const ids = (builds: readonly QueuedBuild[]) => builds.map((each) => each.id).join("");
 
 test("the queue as a whole is an item beside its builds", () => {
@@ -59,37 +63,86 @@ test("the queue as a whole is an item beside its builds", () => {
 
 describe("where something was dropped", () => {
   test("is the place of what stood there, up and down", () => {
-    expect(placeAt(queue, "d", 1)).toBe(2);
-    expect(placeAt(queue, "a", 2)).toBe(3);
-    expect(movedTo(queue, "a", 3)).toEqual(["b", "c", "a", "d"]);
-    expect(movedTo(queue, "d", 2)).toEqual(["a", "d", "b", "c"]);
+    expect(placeAt(queue, "d", 1, all)).toBe(2);
+    expect(placeAt(queue, "a", 2, all)).toBe(3);
+    expect(movedTo(queue, "a", 3, all)).toEqual(["b", "c", "a", "d"]);
+    expect(movedTo(queue, "d", 2, all)).toEqual(["a", "d", "b", "c"]);
   });
 
   test("counts those that a filter hides", () => {
     const shown = [build("b", 2), build("e", 7)];
-    expect(placeAt(shown, "e", 0)).toBe(2);
-    expect(placeAt(shown, "b", 1)).toBe(7);
+    expect(placeAt(shown, "e", 0, everywhere(shown))).toBe(2);
+    expect(placeAt(shown, "b", 1, everywhere(shown))).toBe(7);
   });
 
   test("is nothing where nothing changes", () => {
-    expect(placeAt(queue, "b", 1)).toBeNull();
-    expect(placeAt(queue, "x", 1)).toBeNull();
-    expect(placeAt(queue, "b", 9)).toBeNull();
+    expect(placeAt(queue, "b", 1, all)).toBeNull();
+    expect(placeAt(queue, "x", 1, all)).toBeNull();
+    expect(placeAt(queue, "b", 9, all)).toBeNull();
   });
 
   test("behind another one depends on which side it stands", () => {
-    expect(placeBehind(build("a", 1), build("c", 3))).toBe(3);
-    expect(placeBehind(build("d", 4), build("b", 2))).toBe(3);
+    expect(placeBehind("a", "c", all)).toBe(3);
+    expect(placeBehind("d", "b", all)).toBe(3);
   });
 });
 
 test("the buttons up and down go by the places, past what a filter shows too", () => {
+  const whole = [1, 2, 3, 4, 5].map((place) => build("abcde"[place - 1] ?? "", place));
+  const places = everywhere(whole);
   const shown = [build("b", 2), build("e", 5)];
-  expect(placeBeside(shown, 1, -1, 5)).toBe(2);
-  expect(placeBeside(shown, 0, -1, 5)).toBe(1);
-  expect(placeBeside(shown, 0, 1, 5)).toBe(5);
-  expect(placeBeside(shown, 1, 1, 5)).toBeNull();
-  expect(placeBeside(queue, 0, -1, 4)).toBeNull();
+  expect(placeBeside(shown, 1, -1, places)).toBe(2);
+  expect(placeBeside(shown, 0, -1, places)).toBe(1);
+  expect(placeBeside(shown, 0, 1, places)).toBe(5);
+  expect(placeBeside(shown, 1, 1, places)).toBeNull();
+  expect(placeBeside(queue, 0, -1, all)).toBeNull();
+});
+
+describe("who may not change all", () => {
+  const ben = (id: string, place: number) => build(id, place, { actor: "ben" });
+  const both = [ben("1", 1), build("a", 2), ben("2", 3), build("b", 4), build("c", 5)];
+  const isAnns = (each: QueuedBuild) => each.actor === "ann";
+  const anns = placesFor(build("a", 2), both, isAnns, false);
+
+  test("moves a build among their own, counted among those", () => {
+    expect([...anns]).toEqual([
+      ["a", 1],
+      ["b", 2],
+      ["c", 3],
+    ]);
+    expect(placeBeside(both, 3, -1, anns)).toBe(1);
+    expect(placeBeside(both, 1, -1, anns)).toBeNull();
+    expect(placeBeside(both, 1, 1, anns)).toBe(2);
+    expect(placeBehind("c", "a", anns)).toBe(2);
+  });
+
+  test("drops it beside the next one of their own, and nowhere among those of others", () => {
+    expect(placeAt(both, "c", 0, anns)).toBe(1);
+    expect(placeAt(both, "c", 2, anns)).toBe(2);
+    expect(placeAt(both, "a", 2, anns)).toBeNull();
+    expect(placeAt(both, "a", 0, anns)).toBeNull();
+  });
+
+  test("leaves the builds of others where they are", () => {
+    expect(movedTo(both, "c", 1, anns)).toEqual(["1", "c", "2", "a", "b"]);
+    expect(movedTo(both, "a", 3, anns)).toEqual(["1", "b", "2", "c", "a"]);
+  });
+
+  test("and owns a node: counts all that it builds, moves among those of one person", () => {
+    const places = placesFor(build("b", 4), both, (each) => each.id !== "1", false);
+    expect([...places]).toEqual([
+      ["a", 1],
+      ["b", 3],
+      ["c", 4],
+    ]);
+    expect(placeBeside(both, 3, -1, places)).toBe(1);
+    expect(movedTo(both, "b", 1, places)).toEqual(["1", "b", "2", "a", "c"]);
+    expect(movedTo(both, "a", 3, places)).toEqual(["1", "b", "2", "a", "c"]);
+  });
+
+  test("unlike an admin, who moves all among all", () => {
+    expect([...placesFor(build("a", 2), both, () => true, true).values()]).toEqual([1, 2, 3, 4, 5]);
+  });
 });
 
 describe("an order that somebody dragged", () => {
@@ -97,7 +150,7 @@ describe("an order that somebody dragged", () => {
     const rows = arranged(queue, ["d", "a", "b", "c"]);
     expect(ids(rows)).toBe("dabc");
     expect(rows.map((each) => each.place)).toEqual([1, 2, 3, 4]);
-    expect(placeAt(rows, "c", 0)).toBe(1);
+    expect(placeAt(rows, "c", 0, everywhere(rows))).toBe(1);
   });
 
   test("bears that builds end and come", () => {

@@ -56,39 +56,87 @@ export function arranged(
     .map((build, index) => ({ ...build, place: builds[index]?.place ?? build.place }));
 }
 
+/**
+ * Where a build can be put: the places of those that it can stand before or behind, by their ids, its
+ * own among them. A move counts among what who asks may change (`isTheirs`), and there it changes
+ * only the order of one person's builds; for an admin (`isAdmin`) the order of all.
+ */
+export type Places = ReadonlyMap<string, number>;
+
+export function placesFor(
+  build: QueuedBuild,
+  builds: readonly QueuedBuild[],
+  isTheirs: (build: QueuedBuild) => boolean,
+  isAdmin: boolean,
+): Places {
+  const counted = builds.filter(isTheirs).map((each, index) => [each, index + 1] as const);
+  return new Map(
+    counted
+      .filter(([each]) => isAdmin || each.actor === build.actor)
+      .map(([each, place]) => [each.id, place]),
+  );
+}
+
 /** The ids of all builds once one of them was put at a place, as the node will tell them. */
-export function movedTo(builds: readonly QueuedBuild[], id: string, place: number): string[] {
-  const ids = builds.map((build) => build.id).filter((each) => each !== id);
-  return [...ids.slice(0, place - 1), id, ...ids.slice(place - 1)];
+export function movedTo(
+  builds: readonly QueuedBuild[],
+  id: string,
+  place: number,
+  places: Places,
+): string[] {
+  const own = places.get(id) ?? 0;
+  const order = builds.map((build) => build.id).filter((each) => each !== id && places.has(each));
+  const isAhead = (each: string) => {
+    const at = places.get(each) ?? 0;
+    return (at > own ? at - 1 : at) < place;
+  };
+  order.splice(order.filter(isAhead).length, 0, id);
+  return builds.map((build) => (places.has(build.id) ? (order.shift() ?? build.id) : build.id));
 }
 
 /**
- * The place in the whole queue of what was dropped at the index `to` of the builds that are shown:
- * that of the build that stood there. null: nothing changes.
+ * The place of what was dropped at the index `to` of the builds that are shown: that of the build
+ * that stood there, or of the next one on the way to it that it can be put beside. null: nothing
+ * changes.
  */
-export function placeAt(shown: readonly QueuedBuild[], id: string, to: number): number | null {
+export function placeAt(
+  shown: readonly QueuedBuild[],
+  id: string,
+  to: number,
+  places: Places,
+): number | null {
   const from = shown.findIndex((build) => build.id === id);
-  const there = shown[to];
-  if (from < 0 || there === undefined || from === to) return null;
-  return there.place;
+  if (from < 0 || shown[to] === undefined) return null;
+  const back = to < from ? 1 : -1;
+  for (let at = to; at !== from; at += back) {
+    const place = places.get(shown[at]?.id ?? "");
+    if (place !== undefined) return place;
+  }
+  return null;
 }
 
-/** The place one row up (-1) or down (1) of those that are shown; past them, one place. null: none. */
+/** The next place above (-1) or below (1) of those that are shown; past them, the next. null: none. */
 export function placeBeside(
   shown: readonly QueuedBuild[],
   index: number,
   step: -1 | 1,
-  total: number,
+  places: Places,
 ): number | null {
   const build = shown[index];
-  if (build === undefined) return null;
-  const place = shown[index + step]?.place ?? build.place + step;
-  return place >= 1 && place <= total ? place : null;
+  const own = build && places.get(build.id);
+  if (own === undefined) return null;
+  const ahead = step === 1 ? shown.slice(index + 1) : shown.slice(0, index).reverse();
+  const next = ahead.find((each) => places.has(each.id));
+  if (next !== undefined) return places.get(next.id) ?? null;
+  const beyond = [...places.values()].filter((place) => (place - own) * step > 0);
+  if (beyond.length === 0) return null;
+  return step === 1 ? Math.min(...beyond) : Math.max(...beyond);
 }
 
-/** The place right behind another build, once `build` is taken out of where it stands. */
-export function placeBehind(build: QueuedBuild, other: QueuedBuild): number {
-  return other.place > build.place ? other.place : other.place + 1;
+/** The place right behind another build, once `id` is taken out of where it stands. */
+export function placeBehind(id: string, other: string, places: Places): number {
+  const [own, place] = [places.get(id) ?? 0, places.get(other) ?? 0];
+  return place > own ? place : place + 1;
 }
 
 export function matching(

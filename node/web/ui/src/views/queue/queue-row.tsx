@@ -17,6 +17,7 @@ import { ProblemView } from "@/components/problem-view";
 import { duration, shortId } from "@/format/format";
 import {
   endInWords,
+  type Places,
   PRIORITIES,
   type Priority,
   type QueuedBuild,
@@ -36,7 +37,7 @@ export function QueueRow({
   index,
   up,
   down,
-  others,
+  places,
   may,
   refusal,
   queue,
@@ -44,11 +45,11 @@ export function QueueRow({
 }: {
   build: QueuedBuild;
   index: number;
-  /** The place that the row above or below has; null: there is none. */
+  /** The next place above and below; null: there is none. */
   up: number | null;
   down: number | null;
-  /** Whether there are other builds. */
-  others: boolean;
+  /** Where it can be moved to. */
+  places: Places;
   may: boolean;
   refusal: Refusal | null;
   queue: QueueState;
@@ -61,6 +62,8 @@ export function QueueRow({
     data: { workspace: build.workspace },
   });
   const name = `the build of ${build.workspace}`;
+  const [front] = places.values();
+  const whyNot = may ? undefined : `It is ${build.actor}'s: you may not change it`;
   return (
     <li ref={ref} className={isDragging ? "queue-row dragged" : "queue-row"} data-build={build.id}>
       <button
@@ -68,6 +71,7 @@ export function QueueRow({
         ref={handleRef}
         className="button plain icon queue-handle"
         aria-label={`Move ${name}, number ${index + 1}`}
+        title={whyNot}
         disabled={!may}
       >
         <GripVertical aria-hidden size={18} />
@@ -102,6 +106,7 @@ export function QueueRow({
           className="input"
           aria-label={`Priority of ${name}`}
           value={build.priority}
+          title={whyNot}
           disabled={!may}
           onChange={(event) => queue.prioritise(build, event.target.value as Priority)}
         >
@@ -126,13 +131,13 @@ export function QueueRow({
             <Act
               label={`Move ${name} to the front`}
               icon={ArrowUpToLine}
-              off={build.place === 1}
-              act={() => queue.move(build, 1)}
+              off={places.get(build.id) === front}
+              act={() => front !== undefined && queue.move(build, front)}
             />
             <Act
               label={`Put ${name} behind another`}
               icon={ListEnd}
-              off={!others}
+              off={places.size < 2}
               act={() => onAsk({ what: "behind", build })}
             />
             {build.paused ? (

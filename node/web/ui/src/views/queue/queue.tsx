@@ -123,9 +123,10 @@ export default function QueueView() {
       {asked?.what === "behind" && (
         <BehindDialog
           build={asked.build}
-          builds={builds}
+          builds={builds.filter((build) => queue.placesOf(asked.build).has(build.id))}
           onChoose={(other) => {
-            queue.move(asked.build, placeBehind(asked.build, other));
+            const places = queue.placesOf(asked.build);
+            queue.move(asked.build, placeBehind(asked.build.id, other.id, places));
           }}
           onClose={close}
         />

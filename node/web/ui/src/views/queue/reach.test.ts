@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { mayChange } from "@/views/queue/reach";
+import { mayChange, reachWords } from "@/views/queue/reach";
 
 const node = { id: "n1", name: "node1" };
 const own = { actor: "anna", node_id: "n1" };
@@ -23,4 +23,13 @@ it("lets others change their own builds, on whatever node", () => {
 it("lets who only looks change nothing", () => {
   const observer = { actions: ["view-builds"], actor: "anna", is_owner: false, node };
   expect(mayChange(own, observer)).toBe(false);
+});
+
+it("tells who may not change all what they may", () => {
+  const words = (actions: string[], is_owner = false) =>
+    reachWords({ actions, actor: "bert", is_owner, node });
+  expect(words(["manage-nodes", "cancel-build"])).toBeNull();
+  expect(words(["view-builds"])).toContain("You see the queue");
+  expect(words(["cancel-build"])).toContain("bert asked for");
+  expect(words(["cancel-build"], true)).toContain("what node1 builds");
 });

@@ -1,6 +1,7 @@
 import { useEffect, useMemo, useState } from "react";
 import { api } from "@/api/client";
 import { Problem } from "@/api/problem";
+import { useSession } from "@/api/session";
 import { shortId } from "@/format/format";
 import { useFeed, useItems } from "@/live/use-live";
 import {
@@ -8,10 +9,13 @@ import {
   buildsOf,
   headOf,
   movedTo,
+  type Places,
   type Priority,
+  placesFor,
   type QueuedBuild,
   type QueueHead,
 } from "@/views/queue/queue-order";
+import { isAdmin, mayChange } from "@/views/queue/reach";
 
 /** What was asked of the queue and refused: about which build, and how the terminal asks for it. */
 export interface Refusal {
@@ -27,6 +31,8 @@ export interface QueueState {
   refusal: Refusal | null;
   /** What has to be read out: a change that was done, or that was refused. */
   said: string;
+  /** Where a build can be moved to by who is logged in. */
+  placesOf: (build: QueuedBuild) => Places;
   move: (build: QueuedBuild, place: number) => void;
   prioritise: (build: QueuedBuild, priority: Priority) => void;
   pause: (build: QueuedBuild | null, reason: string) => void;
@@ -61,6 +67,19 @@ export function useQueue(): QueueState {
     return () => clearTimeout(timer);
   }, [wanted]);
   const builds = useMemo(() => arranged(told, wanted?.order ?? null), [told, wanted]);
+  const session = useSession().data;
+  const placesOf = useMemo(() => {
+    const known = new Map<string, Places>();
+    return (build: QueuedBuild): Places => {
+      if (session === undefined) return new Map();
+      const whose = isAdmin(session) ? "" : build.actor;
+      const places =
+        known.get(whose) ??
+        placesFor(build, builds, (each) => mayChange(each, session), isAdmin(session));
+      known.set(whose, places);
+      return places;
+    };
+  }, [builds, session]);
 
   const ask = async (
     build: QueuedBuild | null,
@@ -87,9 +106,10 @@ export function useQueue(): QueueState {
     refusal,
     said,
     dismiss: () => setRefusal(null),
+    placesOf,
     move: (build, place) => {
       const asked = {
-        order: movedTo(builds, build.id, place),
+        order: movedTo(builds, build.id, place, placesOf(build)),
         before: standing,
         isAnswered: false,
       };
