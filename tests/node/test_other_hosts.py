@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from tests.node.leased_hosts import (
+    BLOB,
+    FAR,
+    FAST,
+    HOSTS,
+    LARGE,
+    NEAR,
+    PREPARED,
+    TASK,
+    Leases,
+    on_loop,
+    prepared_of,
+)
 
-from buildnet.mesh.digest import Digest
-from buildnet.node.places import PATIENCE_S, NodePlaces
-from buildnet.node.pool_results import PoolResults
 from buildnet.node.resolve import Prepared
-from buildnet.node.sharing.borrower import Borrowed, Borrowing
+from buildnet.node.sharing.borrower import Borrowed
 from buildnet.node.sharing.errands import LostHostError, WrongHostError
 from buildnet.node.sharing.known_hosts import KnownHosts
 from buildnet.node.sharing.needs import needs_of
@@ -22,69 +30,10 @@ from buildnet.node.sharing.other_hosts import MAX_ELSEWHERE, OtherHost, OtherHos
 from buildnet.node.sharing.remote_executor import UnfitHostError
 from buildnet.pool.build import Ready
 from buildnet.pool.demand import Want
-from buildnet.pool.far_tools import FarTools
 from buildnet.pool.leases import Amount
 from buildnet.pool.placement import ONE_SLOT, Host, Needs, Preferences
-from buildnet.pool.places import Answer, Slots
-from buildnet.pool.requirements import Grant, Requirements
+from buildnet.pool.requirements import Requirements
 from buildnet.pool.tree import DirectoryTree, FileEntry
-from buildnet.pool.workspace import Task, TaskId
-
-HERE = Host(b"me", "me", slots=2, free=2, speed=100.0, is_here=True)
-FAST = Host(b"fast", "fast", slots=4, free=4, speed=300.0, latency_ms=1.0)
-NEAR = Host(b"near", "near", slots=4, free=4, speed=100.0, latency_ms=0.1)
-HOSTS = {host.key: host for host in (HERE, FAST, NEAR)}
-BLOB = Digest.of(b"input")
-
-
-class Leases:
-    """What a build has borrowed: two leases of each of two owners."""
-
-    def __init__(self) -> None:
-        owners = (FAST.key, FAST.key, NEAR.key, NEAR.key)
-        self.leases = {
-            str(number).encode(): Borrowed(str(number).encode(), owner, "b")
-            for number, owner in enumerate(owners)
-        }
-        self.unfit: set[bytes] = set()
-        self.members: tuple[bytes, ...] = (NEAR.key, FAST.key)
-        self.waiting: tuple[Want, ...] = ()
-        self.wanted: list[tuple[int, tuple[Want, ...]]] = []
-        self.borrower = SimpleNamespace(
-            name_of=bytes.decode,
-            give_back=lambda borrowing, lease: self.leases.pop(lease.id),
-            end_of=lambda borrowing, lease: setattr(lease, "busy", False),
-        )
-
-    def want(self, waiting: tuple[Want, ...], wants: tuple[Want, ...]) -> None:
-        self.waiting = waiting
-        self.wanted.append((sum(want.count for want in waiting), wants))
-
-    def is_wanted(self, lease: Borrowed, *, exactly: bool) -> bool:
-        return Borrowing.is_wanted(cast(Borrowing, self), lease, exactly=exactly)
-
-
-def prepared_of(name: str, **said: Any) -> Prepared:
-    spec = SimpleNamespace(
-        inputs=DirectoryTree({"in": FileEntry(BLOB)}), platform={"isolation": "strict"}
-    )
-    action: Any = SimpleNamespace(spec=spec)
-    return Prepared(Task(name, "build", "run", "", **said), action, {})
-
-
-PREPARED = prepared_of("a")
-TASK = PREPARED.task.id
-
-
-def on_loop(work: Callable[[OtherHosts, Leases], None], **said: Any) -> None:
-    async def run() -> None:
-        leases = Leases()
-        known = KnownHosts(HOSTS.copy)
-        hosts = OtherHosts(cast(PoolResults, None), cast(Any, None), known, **said)
-        hosts.borrowing = cast(Borrowing, leases)
-        work(hosts, leases)
-
-    asyncio.run(run())
 
 
 def taken(hosts: OtherHosts, *, here: bool = False, prepared: Prepared = PREPARED) -> str | None:
@@ -198,35 +147,6 @@ def test_a_demand_of_many_classes_names_no_more_owners_than_are_read() -> None:
     on_loop(work)
 
 
-def test_what_asks_for_a_label_waits_for_a_host_that_has_it_but_not_for_ever() -> None:
-    labelled = prepared_of("g", requirements=Requirements(labels=("gpu",)))
-    task = labelled.task.id
-    ready = [Ready(1, task)]
-
-    def work(hosts: OtherHosts, leases: Leases) -> None:
-        workers: Any = SimpleNamespace(free=(2, None), grant=Grant(2))
-        places = NodePlaces(Slots(2), workers, hosts, lambda: hosts.known.here)
-        places.prepared[task] = labelled
-        places.begin()
-        assert places.take(task) is Answer.FULL
-        assert places.hopeless(ready, 0.0) == []
-        assert places.hopeless(ready, PATIENCE_S - 1) == []
-        assert places.patience_left(PATIENCE_S - 1) == 1.0
-        ((given_up, error),) = places.hopeless(ready, PATIENCE_S)
-        assert given_up == task
-        assert "gpu" in error.message
-        # Where it can't run elsewhere at all there is nothing to wait for.
-        places.hosts = None
-        assert len(places.hopeless(ready, 0.0)) == 1
-        here = replace(HERE, labels=frozenset({"gpu"}))
-        at_home = NodePlaces(Slots(2), workers, None, lambda: here)
-        at_home.prepared[task] = labelled
-        assert at_home.take(task) is Answer.TAKEN
-        assert at_home.hopeless(ready, 0.0) == []
-
-    on_loop(work)
-
-
 def test_owners_come_best_first_and_no_more_than_nodes_may_be_used() -> None:
     members = [NEAR.key, FAST.key]
 
@@ -307,76 +227,6 @@ def test_who_took_no_command_is_told_with_the_reason() -> None:
     on_loop(work)
 
 
-def test_places_are_given_at_home_and_elsewhere_and_given_back() -> None:
-    def work(hosts: OtherHosts, leases: Leases) -> None:
-        names = [f"t{number}" for number in range(4)]
-        workers: Any = SimpleNamespace(free=(2, None), grant=Grant(2))
-        now = [0.0]
-        places = NodePlaces(Slots(1), workers, hosts, clock=lambda: now[0])
-        for name in names:
-            places.prepared[TaskId(name, "build")] = prepared_of(name)
-        places.begin()
-        ids = list(places.prepared)
-        taken = Answer.TAKEN
-        assert [places.take(task) for task in ids] == [taken, taken, taken, Answer.FULL]
-        found = [places.elsewhere(task) for task in ids[:3]]
-        assert [each and each.lease.owner for each in found] == [FAST.key, FAST.key, None]
-        places.give_back(ids[2])
-        workers.free = (0, None)  # taken by others: waited for once nobody lends for a moment
-        places.begin()
-        assert places.take(ids[3]) is Answer.FULL
-        assert hosts.borrowing.waits_for_home
-        assert places.patience_left(now[0]) == pytest.approx(PATIENCE_S, abs=0.1)
-        now[0] += PATIENCE_S
-        places.begin()
-        assert places.take(ids[3]) is taken
-        assert places.elsewhere(ids[3]) is None
-        assert not places.is_crowded(places.prepared[ids[3]])
-
-    on_loop(work, most=2, preferences=Preferences(strategy="fastest"))
-
-
-def test_a_long_command_waits_for_a_fast_slot_and_a_short_one_does_not() -> None:
-    names = ["f1", "f2", "long", "short", "new"]
-    took = {"f1": 3000.0, "f2": 3000.0, "long": 60_000.0, "short": 600.0}
-
-    def work(hosts: OtherHosts, leases: Leases) -> None:
-        now = [0.0]
-        workers: Any = SimpleNamespace(free=(0, None), grant=Grant(2))
-        durations = {TaskId(name, "build"): took_ms for name, took_ms in took.items()}
-        places = NodePlaces(
-            Slots(1),
-            workers,
-            hosts,
-            lambda: hosts.known.here,
-            durations_ms=durations,
-            clock=lambda: now[0],
-        )
-        for name in names:
-            places.prepared[TaskId(name, "build")] = prepared_of(name)
-        first, second, long, short, new = places.prepared
-        places.begin()
-        assert [places.take(task) for task in (first, second)] == [Answer.TAKEN] * 2
-        assert places.take(long) is Answer.WAITS
-        assert places.take(short) is Answer.TAKEN
-        assert places.take(new) is Answer.TAKEN  # of which nobody knows what it takes
-        found = [places.elsewhere(task) for task in (first, second, short, new)]
-        assert [each and each.lease.owner for each in found] == [FAST.key] * 2 + [NEAR.key] * 2
-        # Nothing is waited for that takes longer than it should.
-        assert found[3] is not None
-        hosts.end(found[3])
-        places.give_back(new)
-        now[0] = 1000.0
-        places.begin()
-        assert places.take(long) is Answer.TAKEN
-
-    on_loop(work, preferences=Preferences(strategy="fastest"))
-
-
-LARGE = prepared_of("large", requirements=Requirements(cores=4, memory_bytes=100))
-FAR = replace(prepared_of("far"), far=FarTools((NEAR.key,), ("near",), {}, {}))
-
-
 def test_units_of_each_class_are_wanted_of_who_can_give_them() -> None:
     def work(hosts: OtherHosts, leases: Leases) -> None:
         known = {each.task.id: each for each in (PREPARED, LARGE, FAR)}
@@ -388,21 +238,6 @@ def test_units_of_each_class_are_wanted_of_who_can_give_them() -> None:
         )
 
     on_loop(work, preferences=Preferences(strategy="fastest"))
-
-
-def test_without_measured_speeds_nothing_is_waited_for() -> None:
-    def work(hosts: OtherHosts, leases: Leases) -> None:
-        unknown = {key: replace(host, speed=None) for key, host in HOSTS.items()}
-        hosts.known.look = lambda: unknown
-        workers: Any = SimpleNamespace(free=(0, None), grant=Grant(2))
-        known = [prepared_of(f"t{number}") for number in range(4)]
-        durations = {each.task.id: 1000.0 for each in known}
-        places = NodePlaces(Slots(1), workers, hosts, durations_ms=durations)
-        places.prepared.update((each.task.id, each) for each in known)
-        places.begin()
-        assert [places.take(each.task.id) for each in known] == [Answer.TAKEN] * 4
-
-    on_loop(work)
 
 
 def test_a_lease_of_more_is_not_used_while_something_waits_for_just_that() -> None:
@@ -489,35 +324,6 @@ def test_what_a_host_can_not_run_others_of_another_sort_may() -> None:
         assert taken(hosts) == "fast"
 
     on_loop(work, preferences=Preferences(strategy="fastest"))
-
-
-@pytest.mark.parametrize(("prepared", "code"), [(FAR, "TOOL_MISSING"), (LARGE, "REQUIREMENTS")])
-def test_what_can_not_run_here_waits_for_a_host_that_can(prepared: Prepared, code: str) -> None:
-    def work(hosts: OtherHosts, leases: Leases) -> None:
-        workers: Any = SimpleNamespace(free=(2, None), grant=Grant(2))
-        places = NodePlaces(Slots(2), workers, hosts)
-        task = prepared.task.id
-        ready = [Ready(1, task)]
-        places.prepared[task] = prepared
-        leases.leases.clear()
-        places.begin()
-        assert places.take(task) is Answer.FULL
-        assert places.hopeless(ready, 0.0) == []
-        assert places.hopeless(ready, PATIENCE_S) == []
-        leases.leases[b"l"] = Borrowed(b"l", NEAR.key, "b", Amount(4, 100))
-        assert places.take(task) is Answer.TAKEN
-        found = places.elsewhere(task)
-        assert found is not None
-        assert found.lease.owner == NEAR.key
-        places.give_back(task)
-        leases.leases.clear()
-        leases.members = (FAST.key,) if prepared is FAR else ()
-        assert places.take(task) is Answer.FULL
-        assert places.hopeless(ready, 100.0) == []
-        ((given_up, error),) = places.hopeless(ready, 100.0 + PATIENCE_S)
-        assert (given_up, error.code) == (task, code)
-
-    on_loop(work)
 
 
 def test_commands_share_the_memory_that_the_build_has_on_a_host() -> None:
