@@ -177,6 +177,7 @@ _BUILDS = _types(
             "packages_left_out": "how many are not in the list: unchanged, or beyond its room",
             "resources": "given to it, by unit",
             "term": "of the coordinator; 0: none placed it",
+            "warrant": "by which its node may drive it: CBOR, hex",
         },
     ),
     (
@@ -226,7 +227,11 @@ _BUILDS = _types(
     (
         "build.taken_over",
         "{entity} goes on in term {term}",
-        {"term": "of the new coordinator", "before": "term of the one before"},
+        {
+            "term": "of the new coordinator",
+            "before": "term of the one before",
+            "warrant": "by which its node may drive it: CBOR, hex",
+        },
     ),
     (
         "queue.paused",

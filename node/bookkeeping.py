@@ -47,10 +47,22 @@ class Bookkeeping:
 
     def tell_begin(self, build: RunningBuild, plan: Plan) -> None:
         """Tell the ledger that a build begins."""
-        request, name = build.request, build.workspace.name
-        used = request.choice.configuration
-        packages = plan.packages
-        self._record(BuildBegan(build.id, request.actor, name, request.task, packages, 0, used))
+        self._tell_begin(build, plan.packages, 0)
+
+    def _tell_begin(self, build: RunningBuild, packages: tuple[str, ...], more: int) -> None:
+        request = build.request
+        self._record(
+            BuildBegan(
+                build.id,
+                build.warrant,
+                request.actor,
+                build.workspace.name,
+                request.task,
+                packages,
+                more,
+                request.choice.configuration,
+            )
+        )
 
     async def begin(self, build: RunningBuild) -> None:
         """Record that a build runs.
@@ -220,8 +232,7 @@ class Bookkeeping:
             triggered_by=request.actor,
             unchanged=Unchanged(complete.build_id, AS_BEFORE),
         )
-        used = request.choice.configuration
-        self._record(BuildBegan(build.id, request.actor, name, request.task, (), count, used))
+        self._tell_begin(build, (), count)
         self._tell_end(build, Status.SUCCEEDED, duration_ms, None, complete.results)
         await self._settle_letters(build)
 

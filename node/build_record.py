@@ -21,7 +21,9 @@ from buildnet.ledger.merkle import root_of
 from buildnet.ledger.postings import TakesOver, changed, taken_over
 from buildnet.ledger.query import Query
 from buildnet.mesh.digest import Digest
+from buildnet.node.build_claims import STARTED, TAKEN_OVER, WARRANT
 from buildnet.node.recording import OpenLedger
+from buildnet.pool.warrant import Warrant
 
 TERM = 0
 """Of a build that is driven by the node that was asked."""
@@ -60,10 +62,11 @@ class Results:
 
 @dataclass(frozen=True, slots=True)
 class BuildBegan:
-    """A build was accepted. ``actor``: who asked for it; ``more``: how many packages besides;
-    ``configuration``: the id of the one that was named."""
+    """A build was accepted. ``warrant``: that this node may drive it; ``actor``: who asked for it;
+    ``more``: how many packages besides; ``configuration``: the id of the one that was named."""
 
     build_id: str
+    warrant: Warrant
     actor: str
     workspace: str
     task: str
@@ -80,11 +83,12 @@ class BuildBegan:
             "task": _plain(self.task),
             "resources": {},
             "term": TERM,
+            WARRANT: self.warrant.encode().hex(),
             **_fitting("packages", names, MAX_DATA_BYTES, self.more),
         }
         return (
             EntryDraft(
-                "build.started",
+                STARTED,
                 _actor(self.actor),
                 correlation=self.build_id,
                 entity=f"build:{self.build_id}",
@@ -154,7 +158,7 @@ class BuildInterrupted:
 
     async def drafts(self, ledger: OpenLedger) -> Sequence[EntryDraft]:
         """Return what to write: nothing, if the ledger of this cluster never heard of the build."""
-        if await _last(ledger, self.build_id, "build.started") is None:
+        if await _last(ledger, self.build_id, STARTED) is None:
             return ()
         end, named = ("failed", "error") if self.failed else ("cancelled", "reason")
         data = {named: self.why, "term": TERM}
@@ -164,10 +168,12 @@ class BuildInterrupted:
 
 @dataclass(frozen=True, slots=True)
 class BuildTakenOver:
-    """Another node than before drives a build now, under the number ``term``."""
+    """Another node than before drives a build now, under the number ``term``, as ``warrant`` proves
+    that it may."""
 
     build_id: str
     term: int
+    warrant: Warrant
 
     async def drafts(self, ledger: OpenLedger) -> Sequence[EntryDraft]:
         """Return what to write: nothing, if this node has written it before."""
@@ -180,12 +186,16 @@ class BuildTakenOver:
         account = f"{entity}/{self.term}"
         return (
             EntryDraft(
-                "build.taken_over",
+                TAKEN_OVER,
                 node_actor(ledger.key),
                 correlation=self.build_id,
                 entity=entity,
                 request=_request(self.build_id, f"taken over {self.term}"),
-                data={"term": self.term, "before": None if before is None else before.term},
+                data={
+                    "term": self.term,
+                    "before": None if before is None else before.term,
+                    WARRANT: self.warrant.encode().hex(),
+                },
                 postings=changed(account, None, RUNNING)
                 if before is None
                 else taken_over(entity, self.term, before, RUNNING),
@@ -197,7 +207,7 @@ async def _end(
     ledger: OpenLedger, build_id: str, actor: Actor, end: str, data: dict[str, Any], term: int
 ) -> EntryDraft:
     # Its beginning may stand in the ledger of another cluster, or may have been lost.
-    began = await _last(ledger, build_id, "build.taken_over" if term else "build.started")
+    began = await _last(ledger, build_id, TAKEN_OVER if term else STARTED)
     is_open = began is not None and began.data.get("term", TERM) == term
     return EntryDraft(
         f"build.{end}",

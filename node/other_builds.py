@@ -1,8 +1,8 @@
 """Builds of other nodes: who has the record of one, and what that node tells of it.
 
 The ledger says who drove a build and who took it over, by entries that these nodes signed
-themselves; nobody else is asked for it, and who took it over counts only where the node before it
-is away or has lost it. What is told of a build that is over is kept.
+themselves and that prove that they might; nobody else is asked for it, and who took it over counts
+only where the node before it is away or has lost it. What is told of a build that is over is kept.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ from buildnet.ledger.history import ELSEWHERE, ENDED_ELSEWHERE
 from buildnet.ledger.query import Query
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError, NotFoundError
-from buildnet.mesh.identity import node_id_of
+from buildnet.mesh.identity import is_signed_by, node_id_of
 from buildnet.node.api.answers.records import BuildComparison
 from buildnet.node.api.answers.workspaces import BuildGraph
 from buildnet.node.auth.refusal import NotAllowedError
+from buildnet.node.build_claims import STARTED, TAKEN_OVER, BuildClaims
 from buildnet.node.forwarding import Forwarded, ForwardError
 from buildnet.node.kept_builds import KeptBuilds
 from buildnet.node.ledger_names import Filters, Names
@@ -38,8 +39,7 @@ if TYPE_CHECKING:
     from buildnet.node.service import NodeService
 
 RUNNING = "running"
-_STARTED, _TAKEN_OVER = "build.started", "build.taken_over"
-_MOST_ENTRIES = 16
+_MOST_ENTRIES = 256
 _LOST = (ELSEWHERE, ENDED_ELSEWHERE)
 
 
@@ -133,17 +133,16 @@ class OtherBuilds:
         ledger = self._service.ledger.open_now
         if ledger is None:
             return None
-        wanted = Query(types=(_STARTED, _TAKEN_OVER), build=name)
+        wanted = Query(types=(STARTED, TAKEN_OVER), build=name)
         query = await Names(self._service.mesh.view(), ledger).query(Filters(wanted))
-        starters, takers = list[bytes](), list[bytes]()
+        claims = BuildClaims(str(query.build), self._is_signed, self._is_same)
         count = 0
         async for stored in ledger.store.find(query):
-            body = stored.entry.body
-            (starters if body.type == _STARTED else takers).append(body.origin)
+            claims.take(stored.entry)
             count += 1
             if count >= _MOST_ENTRIES:
                 break
-        return self._of(str(query.build), (*starters[:1], *reversed(takers)))
+        return self._of(claims.build, claims.drivers)
 
     async def _in_queue(self, name: str) -> OtherBuild | None:
         """Look for a build that has begun just now."""
@@ -165,6 +164,14 @@ class OtherBuilds:
         others = [key for key in keys if key != self._service.mesh.key]
         recorders = tuple(Recorder(key, names.get(key, node_id_of(key))) for key in others)
         return OtherBuild(build, recorders) if recorders else None
+
+    def _is_signed(self, key: bytes, message: bytes, signature: bytes) -> bool:
+        revoked = self._service.mesh.cluster.local.members.revoked
+        return key not in revoked and is_signed_by(key, message, signature)
+
+    def _is_same(self, one: bytes, other: bytes) -> bool:
+        members = self._service.mesh.cluster.local.members
+        return members.current(one) == members.current(other)
 
     def _names(self) -> Mapping[bytes, str]:
         view = self._service.pool.view()

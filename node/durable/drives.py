@@ -212,7 +212,7 @@ class Drives:
         elif told.phase == Phase.DRIVING and told.attempt >= driving.attempt:
             driving.taken_over(told.attempt)
             build.term = driving.attempt
-            self._record(BuildTakenOver(build.id, build.term))
+            self._record(BuildTakenOver(build.id, build.term, build.warrant))
             self._circle.say(sender, DriveTold((_driven(guard),)))
 
     def tell(self, only: bytes | None = None) -> None:

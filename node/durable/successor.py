@@ -151,7 +151,7 @@ class Successor:
         build.progress.tell({"type": BUILD_STARTED, **build.summary(), "tasks": tasks})
         status, error = Status.FAILED, None
         try:
-            self.record(BuildTakenOver(build.id, inherited.attempt))
+            self.record(BuildTakenOver(build.id, inherited.attempt, build.warrant))
             await self.builder.books.begin(build)
             with TimeLimit(build) as limit:
                 status = await self._performed(build, inherited)

@@ -29,6 +29,7 @@ from buildnet.pool.resources import (
     Program,
     StorageVolume,
 )
+from buildnet.pool.warrant import Warrant
 
 NODE = node_id_of(ANN.public_key)
 GIB = 1 << 30
@@ -146,4 +147,5 @@ def offers(entries: Sequence[Entry]) -> dict[tuple[str, str], int]:
     return {key: amount for key, amount in found.items() if amount}
 
 
-BEGAN = BuildBegan("b1", "ann", "shop", "build", ("core", "page"))
+WARRANT = Warrant(bytes(32), bytes(16))
+BEGAN = BuildBegan("b1", WARRANT, "ann", "shop", "build", ("core", "page"))

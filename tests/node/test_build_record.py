@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tests.node.recording_ledger import BEGAN, NODE, OneLedger, run, written
+from tests.node.recording_ledger import BEGAN, NODE, WARRANT, OneLedger, run, written
 
 from buildnet.ledger.accounts import Books
 from buildnet.ledger.entry_types import TYPES
@@ -104,7 +104,7 @@ def test_a_build_of_thousands_of_packages_fits_and_tells_the_failures(tmp_path: 
 
     async def work(ledger: OneLedger, recording: Recording) -> None:
         names = (*(one["name"] for one in packages), "bad-\udcff")
-        began = BuildBegan("b1", "ann\x00\udcff", "shop", "build", names)
+        began = BuildBegan("b1", WARRANT, "ann\x00\udcff", "shop", "build", names)
         start, end = await written(ledger, began, ended(*packages, status="failed"))
         assert end.data["packages"][0]["name"] == "last#test"
         kept = len(end.data["packages"])
@@ -132,12 +132,13 @@ def test_who_goes_on_with_a_build_has_an_account_of_its_own_and_the_end_stands_t
     tmp_path: Path,
 ) -> None:
     async def work(ledger: OneLedger, recording: Recording) -> None:
-        over, late = BuildTakenOver("b1", 1), ended(report("core"))
+        over, late = BuildTakenOver("b1", 1, WARRANT), ended(report("core"))
         end = ended(report("core"), term=1)
         entries = await written(ledger, BEGAN, over, over, end, late)
         types = [one.body.type for one in entries]
         assert types == ["build.started", "build.taken_over", "build.completed", "build.completed"]
-        assert entries[1].data == {"term": 1, "before": 0}
+        said = WARRANT.encode().hex()
+        assert entries[1].data == {"term": 1, "before": 0, "warrant": said}
         assert entries[2].data["term"] == 1
         books = Books()
         voids = [books.apply(one).is_void for one in entries]
@@ -149,8 +150,11 @@ def test_who_goes_on_with_a_build_has_an_account_of_its_own_and_the_end_stands_t
 
 def test_a_build_whose_beginning_was_lost_with_its_node_can_be_taken_over(tmp_path: Path) -> None:
     async def work(ledger: OneLedger, recording: Recording) -> None:
-        entries = await written(ledger, BuildTakenOver("b1", 3), ended(report("core"), term=3))
-        assert entries[0].data == {"term": 3, "before": None}
+        entries = await written(
+            ledger, BuildTakenOver("b1", 3, WARRANT), ended(report("core"), term=3)
+        )
+        said = WARRANT.encode().hex()
+        assert entries[0].data == {"term": 3, "before": None, "warrant": said}
         books = Books()
         assert not any(books.apply(one).is_void for one in entries)
         assert books.state("build:b1") == "completed"

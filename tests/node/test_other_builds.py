@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,6 +27,7 @@ from buildnet.node.other_builds import (
 )
 from buildnet.node.others_words import MOST_OF_PART, MOST_VALUES
 from buildnet.node.service import NodeService
+from buildnet.pool.warrant import Warrant
 
 ME, DRIVER, TAKER, FORMER = (bytes([number]) * 32 for number in range(1, 5))
 BUILD = "b" * 32
@@ -68,6 +70,8 @@ class Pool:
         self.answers: dict[tuple[bytes, str], Any] = {}
         self.asked: list[tuple[bytes, str]] = []
         self.entries: list[tuple[str, bytes]] = []
+        self.warrants: dict[bytes, Warrant] = {}
+        """What those show by whom an entry is."""
         self.queue: list[dict[str, Any]] = []
         members = [
             SimpleNamespace(key=key, node_id=key.hex()[:16], name=name, last_heard=990.0)
@@ -80,7 +84,8 @@ class Pool:
             at=1000.0,
             member=lambda key: next((one for one in members if one.key == key), None),
         )
-        local = SimpleNamespace(members=SimpleNamespace(current=lambda key: key))
+        list_ = SimpleNamespace(current=lambda key: key, revoked=())
+        local = SimpleNamespace(members=list_)
         self.store = SimpleNamespace(capacity_bytes=10**12)
         self.home = SimpleNamespace(others=directory / "kept")
         self.mesh = SimpleNamespace(key=ME, view=lambda: view, find=self.find)
@@ -110,7 +115,9 @@ class Pool:
         assert query.build == BUILD
         for kind, origin in self.entries:
             body = SimpleNamespace(type=kind, origin=origin)
-            yield SimpleNamespace(entry=SimpleNamespace(body=body))
+            shown = self.warrants.get(origin)
+            data = {} if shown is None else {"warrant": shown.encode().hex()}
+            yield SimpleNamespace(entry=SimpleNamespace(body=body, data=data))
 
     def tells(self, key: bytes, **changes: Any) -> None:
         self.answers[key, ""] = (200, RECORD | changes)
@@ -157,6 +164,20 @@ def test_who_drove_a_build_is_asked_and_nobody_who_says_so_later(pool: Pool) -> 
         recorders(pool)
     pool.entries = [("build.started", ME), ("build.taken_over", TAKER)]
     assert recorders(pool) == ["taker"]
+
+
+def test_a_member_that_was_granted_nothing_is_not_asked_even_where_the_driver_is_away(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = Warrant(DRIVER, bytes(16))
+    monkeypatch.setattr(sys.modules[__name__], "BUILD", asked.build)
+    pool.warrants = {DRIVER: asked, TAKER: asked}
+    pool.entries = [("build.started", DRIVER), ("build.taken_over", TAKER)]
+    pool.tells(TAKER)
+    assert recorders(pool) == ["driver"]
+    with pytest.raises(BuildElsewhereError, match="driver"):
+        asyncio.run(pool.others.record(asyncio.run(pool.others.find("bbbb"))))
+    assert pool.asked == []
 
 
 def test_a_build_that_the_ledger_does_not_have_yet_is_found_in_the_queue(pool: Pool) -> None:
