@@ -164,6 +164,8 @@ def test_the_login_keeps_nobody_out(
 ) -> None:
     stranger.page.goto("/login")
     require_accessible(stranger)
+    expect(stranger.page.get_by_label("The code of a link, or a key")).to_be_editable()
+    expect(stranger.page.get_by_role("button", name="Log in")).to_be_visible()
     stranger.picture("login")
 
 

@@ -58,11 +58,12 @@ def listed(node: Node) -> list[str]:
     return [str(each["workspace"]) for each in node("queue", "list", "--json").data["builds"]]
 
 
-def require_order(page: Page, node: Node, *order: str) -> None:
-    """See that the page and the command line show the builds in this order."""
+def is_order(page: Page, node: Node, *order: str) -> bool:
+    """Tell whether the page, soon, and the command line show the builds in this order; that of the
+    page, if it does not, is told by an error."""
     expect(names(page)).to_have_text(order)
     expect(page.locator(".queue-place")).to_have_text([str(n) for n in range(1, len(order) + 1)])
-    assert listed(node) == list(order)
+    return listed(node) == list(order)
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ def test_a_build_is_dragged_ahead_by_mouse(page: Page, node: Node, owner: Visit)
     take(page, handle(page, "tools"), rows(page).nth(1))
     expect(page.get_by_text("The build of tools would be number 2.")).to_be_attached()
     drop(page)
-    require_order(page, node, "shop", "tools", "site", "docs")
+    assert is_order(page, node, "shop", "tools", "site", "docs")
     expect(rows(page).nth(1).get_by_text("moved")).to_be_visible()
     owner.picture("queue")
 
@@ -88,7 +89,7 @@ def test_a_build_is_moved_by_keyboard_and_told(page: Page, node: Node) -> None:
         expect(page.get_by_text(f"The build of shop would be number {place}.")).to_be_attached()
     page.keyboard.press("Space")
     expect(page.get_by_text("The build of shop is dropped as number 3.")).to_be_attached()
-    require_order(page, node, "site", "docs", "shop", "tools")
+    assert is_order(page, node, "site", "docs", "shop", "tools")
 
 
 @pytest.mark.thorough
@@ -98,23 +99,23 @@ def test_escape_leaves_a_build_where_it_was(page: Page, node: Node) -> None:
     expect(page.get_by_text("The build of shop would be number 2.")).to_be_attached()
     page.keyboard.press("Escape")
     expect(page.get_by_text("The build of shop stays where it was.")).to_be_attached()
-    require_order(page, node, *NAMES)
+    assert is_order(page, node, *NAMES)
 
 
 @pytest.mark.thorough
 def test_buttons_do_what_dragging_does(page: Page, node: Node) -> None:
     page.get_by_role("button", name="Move the build of docs to the front").click()
-    require_order(page, node, "docs", "shop", "site", "tools")
+    assert is_order(page, node, "docs", "shop", "site", "tools")
     page.get_by_role("button", name="Move the build of docs down").click()
-    require_order(page, node, "shop", "docs", "site", "tools")
+    assert is_order(page, node, "shop", "docs", "site", "tools")
     page.get_by_role("button", name="Move the build of tools up").click()
-    require_order(page, node, "shop", "docs", "tools", "site")
+    assert is_order(page, node, "shop", "docs", "tools", "site")
     page.get_by_role("button", name="Put the build of shop behind another").click()
     choice = page.get_by_role("dialog").get_by_role("combobox", name="Behind which build")
     option = choice.locator("option").filter(has_text="tools")
     choice.select_option(str(option.get_attribute("value")))
     page.get_by_role("dialog").get_by_role("button", name="Move").click()
-    require_order(page, node, "docs", "tools", "shop", "site")
+    assert is_order(page, node, "docs", "tools", "shop", "site")
 
 
 @pytest.mark.thorough
@@ -138,7 +139,7 @@ def test_what_is_refused_moves_back_and_says_why(
     alert = rows(page).filter(has_text="docs").get_by_role("alert")
     expect(alert).to_contain_text("nobody coordinates now")
     expect(alert).to_contain_text(f"buildnet queue move {waiting[2]} 1")
-    require_order(page, node, *NAMES)
+    assert is_order(page, node, *NAMES)
     alert.get_by_role("button", name="Understood").click()
     expect(alert).to_be_hidden()
 
@@ -158,10 +159,10 @@ def test_two_people_move_at_once_and_both_see_what_came_of_it(
     page.keyboard.press("ArrowUp")
     expect(page.get_by_text("The build of tools would be number 3.")).to_be_attached()
     other.get_by_role("button", name="Move the build of docs to the front").click()
-    require_order(other, node, "docs", "shop", "site", "tools")
+    assert is_order(other, node, "docs", "shop", "site", "tools")
     page.keyboard.press("Escape")
     for each in (page, other):
-        require_order(each, node, "docs", "shop", "site", "tools")
+        assert is_order(each, node, "docs", "shop", "site", "tools")
     assert not [url for url in sent if "/api/queue" in url]
     pick(page, "tools", 4)
     for place in (3, 2, 1):
@@ -173,7 +174,7 @@ def test_two_people_move_at_once_and_both_see_what_came_of_it(
     came = listed(node)
     assert sorted(came[:2]) == ["site", "tools"]
     for each in (page, other):
-        require_order(each, node, *came)
+        assert is_order(each, node, *came)
 
 
 @pytest.mark.thorough
