@@ -24,6 +24,9 @@ const EDGE = 12;
 const NONE: FlowNode[] = [];
 /** So many edges are one path. */
 const TOGETHER = 50;
+const EDGE_WIDTH = 1.2;
+/** The width that is surely drawn as a line, in points of the screen. */
+const HAIR = 0.9;
 const FIT = { padding: 0.06, maxZoom: 1.1 };
 
 interface Drawing {
@@ -134,7 +137,16 @@ function flowNode(
 /** Few paths for all edges, by where they are: what is not seen is not drawn. */
 function Edges({ shape, places, selected }: Pick<Drawing, "shape" | "places" | "selected">) {
   const { edges } = shape;
-  const all = useMemo(() => parts(edges, places), [edges, places]);
+  const aside = selected === null ? "" : "aside";
+  const all = useMemo(
+    () =>
+      parts(edges, places).map((path) => (
+        <path key={path.slice(0, 60)} d={path} className={aside} />
+      )),
+    [edges, places, aside],
+  );
+  // A line narrower than a point of the screen is drawn many times faster than an area.
+  const width = useStore((state) => Math.min(EDGE_WIDTH, HAIR / state.transform[2]));
   const own = useMemo(
     () =>
       selected === null
@@ -149,11 +161,10 @@ function Edges({ shape, places, selected }: Pick<Drawing, "shape" | "places" | "
         width={places.width}
         height={places.height}
         viewBox={`0 0 ${places.width} ${places.height}`}
+        strokeWidth={width}
         aria-hidden="true"
       >
-        {all.map((path) => (
-          <path key={path.slice(0, 60)} d={path} className={selected === null ? "" : "aside"} />
-        ))}
+        {all}
         {own !== "" && <path d={own} className="own" />}
       </svg>
     </ViewportPortal>
