@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -14,14 +14,6 @@ from buildnet.mesh.events import Status
 from buildnet.mesh.identity import load_or_create
 from buildnet.mesh.service.service import MeshService
 from buildnet.mesh.service.testing import Node, listening_node
-
-
-def run(work: Coroutine[None, None, None]) -> None:
-    async def bounded() -> None:
-        async with asyncio.timeout(90):
-            await work
-
-    asyncio.run(bounded())
 
 
 async def until(service: MeshService, holds: Callable[[], object]) -> None:

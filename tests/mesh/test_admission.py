@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 
 import pytest
+from tests.mesh.bounded import run
 
 from buildnet.mesh.clock import HybridClock
 from buildnet.mesh.errors import BuildNetError
@@ -115,14 +116,6 @@ class Office:
             while not holds():
                 self.happened.clear()
                 await self.happened.wait()
-
-
-def run(work: Coroutine[None, None, None]) -> None:
-    async def bounded() -> None:
-        async with asyncio.timeout(60):
-            await work
-
-    asyncio.run(bounded())
 
 
 def applicant(key: NodeKey, token: Token | None = None) -> Applicant:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
+from tests.mesh.bounded import run
+from tests.mesh.mesh_nodes import until
 
 from buildnet.mesh.bulk import links as bulk_links
 from buildnet.mesh.bulk.fetch import BlobUnavailableError, BulkFetcher
@@ -30,14 +32,6 @@ from buildnet.mesh.service.testing import Node, listening_node
 
 BLOB = os.urandom(1000) * 3000
 DIGEST = Digest.of(BLOB)
-
-
-def run(work: Coroutine[None, None, None]) -> None:
-    async def bounded() -> None:
-        async with asyncio.timeout(60):
-            await work
-
-    asyncio.run(bounded())
 
 
 class Exchange:
@@ -71,15 +65,6 @@ class Exchange:
 def exchange(tmp_path: Path) -> Iterator[Exchange]:
     with ThreadPoolExecutor(4) as workers:
         yield Exchange(tmp_path, workers)
-
-
-async def until(service: MeshService, holds: Callable[[], object]) -> None:
-    try:
-        async with asyncio.timeout(30):
-            while not holds():
-                await service.changed(service.version)
-    except TimeoutError:
-        raise AssertionError(service.view()) from None
 
 
 @asynccontextmanager

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.mesh.bounded import run
+from tests.mesh.mesh_nodes import until
 
 from buildnet.mesh.bulk.links import BulkUnreachableError
 from buildnet.mesh.link.connection import Connection, ConnectionClosed
@@ -22,23 +23,6 @@ from buildnet.mesh.messages.kinds import Message
 from buildnet.mesh.messages.relay import RelayData
 from buildnet.mesh.service.service import MeshService
 from buildnet.mesh.service.testing import Node, listening_node
-
-
-def run(work: Coroutine[None, None, None]) -> None:
-    async def bounded() -> None:
-        async with asyncio.timeout(60):
-            await work
-
-    asyncio.run(bounded())
-
-
-async def until(service: MeshService, holds: Callable[[], object]) -> None:
-    try:
-        async with asyncio.timeout(30):
-            while not holds():
-                await service.changed(service.version)
-    except TimeoutError:
-        raise AssertionError(service.view()) from None
 
 
 async def echo(connection: Connection, cipher: FrameCipher, peer: bytes) -> None:

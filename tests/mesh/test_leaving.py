@@ -3,52 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
+from tests.mesh.bounded import run
+from tests.mesh.mesh_nodes import coordinates, node_at, until
 
 from buildnet.mesh.events import Fact, Persist
-from buildnet.mesh.identity import load_or_create
 from buildnet.mesh.link import copied_key
 from buildnet.mesh.service import service as service_module
 from buildnet.mesh.service.service import MeshService
 from buildnet.mesh.service.store import MeshStateError, MeshStore
-from buildnet.mesh.service.testing import Node, listening_node
+from buildnet.mesh.service.testing import Node
 from buildnet.mesh.topology import dial_schedule
 
 
-def run(work: Coroutine[None, None, None]) -> None:
-    async def bounded() -> None:
-        async with asyncio.timeout(90):
-            await work
-
-    asyncio.run(bounded())
-
-
-async def until(holds: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
-        while not holds():
-            await asyncio.sleep(0.05)
-
-
-def node_at(directory: Path, name: str, port: int = 0) -> AbstractAsyncContextManager[Node]:
-    (directory / name).mkdir(exist_ok=True)
-    key = load_or_create(directory / name / "node.key")
-    return listening_node(directory / name, name, key=key, port=port)
-
-
 async def join(node: Node, at: Node) -> None:
-    await until(lambda: coordinated(at))
+    await until(at.service, coordinates(at))
     token = (await at.service.invite()).token
     await node.service.join(at.address, token=token)
-    await until(lambda: coordinated(node) and linked(node))
-
-
-def coordinated(node: Node) -> bool:
-    office = node.service.view().office
-    return office is not None and office.quorum
+    await until(node.service, lambda: coordinates(node)() and linked(node))
 
 
 def linked(node: Node) -> bool:
@@ -84,7 +58,7 @@ def test_a_node_that_can_not_write_leaves_nobody(tmp_path: Path, small_volume: P
             filler.unlink()
             await b.service.leave()
             assert names(b) == {"b"}
-            await until(lambda: names(a) == {"a"})
+            await until(a.service, lambda: names(a) == {"a"})
         async with node_at(small_volume, "b") as b:
             assert names(b) == {"b"}
 
@@ -111,13 +85,13 @@ def test_a_disk_that_fills_while_a_node_leaves(
             monkeypatch.setattr(MeshStore, "open", refused)
             with pytest.raises(MeshStateError, match="left"):
                 await b.service.leave()
-            await until(lambda: names(a) == {"a"})
+            await until(a.service, lambda: names(a) == {"a"})
             assert b.service.view().not_opened == "full"
             full = False
-            await until(lambda: b.service.view().cluster_id != old)
+            await until(b.service, lambda: b.service.view().cluster_id != old)
             assert names(b) == {"b"}
             assert b.service.view().not_opened is None
-            await until(lambda: coordinated(b))
+            await until(b.service, coordinates(b))
 
     run(work())
 
@@ -164,12 +138,12 @@ def test_a_leave_that_was_broken_off_is_finished_after_a_restart(
                     before = await facts(tmp_path / "b" / "mesh.db")
                     with pytest.raises(KeyError):
                         await b.service.leave()
-                await until(lambda: names(a) == {"a"})
+                await until(a.service, lambda: names(a) == {"a"})
             await put_back(tmp_path / "b" / "mesh.db", before)  # it died before it wrote more
         async with node_at(tmp_path, "a", port):
             async with node_at(tmp_path, "b") as b:
-                await until(lambda: names(b) == {"b"})
-                await until(lambda: coordinated(b))
+                await until(b.service, lambda: names(b) == {"b"})
+                await until(b.service, coordinates(b))
             assert {path.name for path in (tmp_path / "b").glob("cluster*.key")} >= key_files
 
     run(work())
@@ -208,16 +182,16 @@ def test_the_original_comes_back_once_a_copy_of_it_is_gone(
         ):
             await join(b, a)
             await join(c, a)
-            await until(lambda: len(names(b)) == 3)
+            await until(b.service, lambda: len(names(b)) == 3)
             copied = copy(tmp_path / "c", tmp_path / "copy")
             async with node_at(copied, "c") as other:
-                await until(lambda: links(other) == 2)
-                await until(lambda: not links(c))
+                await until(other.service, lambda: links(other) == 2)
+                await until(c.service, lambda: not links(c))
                 for _ in range(30):  # it tries some times
                     await asyncio.sleep(0.1)
                     assert not links(c)
                 assert links(other) == 2
-            await until(lambda: links(c) == 2)
+            await until(c.service, lambda: links(c) == 2)
             assert links(a) == links(b) == 2
 
     run(work())

@@ -8,18 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
-from tests.mesh.link_sites import (
-    ALICE,
-    BOB,
-    CAROL,
-    HELLO,
-    STRANGER,
-    Site,
-    dialled,
-    linked,
-    refusal,
-    run,
-)
+from tests.mesh.bounded import run
+from tests.mesh.link_sites import ALICE, BOB, CAROL, HELLO, STRANGER, Site, dialled, linked, refusal
 
 from buildnet.mesh.events import LinkDown
 from buildnet.mesh.identity import NodeKey

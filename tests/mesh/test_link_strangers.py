@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.mesh.link_sites import ALICE, BOB, STRANGER, Site, members, run, standing
+from tests.mesh.bounded import run
+from tests.mesh.link_sites import ALICE, BOB, STRANGER, Site, members, standing
 
 from buildnet.mesh.events import DialFailed
 from buildnet.mesh.identity import NodeKey

@@ -7,6 +7,7 @@ import gc
 from dataclasses import replace
 
 import pytest
+from tests.mesh.bounded import run
 from tests.mesh.link_sites import (
     ALICE,
     BOB,
@@ -20,7 +21,6 @@ from tests.mesh.link_sites import (
     members,
     refusal,
     revoke,
-    run,
     standing,
 )
 

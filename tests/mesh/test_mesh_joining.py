@@ -7,15 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.mesh.mesh_nodes import (
-    all_see_all,
-    cluster_at,
-    node_at,
-    nodes_at,
-    refused_join,
-    run,
-    until,
-)
+from tests.mesh.bounded import run
+from tests.mesh.mesh_nodes import all_see_all, cluster_at, node_at, nodes_at, refused_join, until
 
 from buildnet.mesh.errors import UsageError
 from buildnet.mesh.events import Persist

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.mesh.bounded import run
 from tests.mesh.mesh_nodes import (
     all_see_all,
     cluster_at,
@@ -13,7 +14,6 @@ from tests.mesh.mesh_nodes import (
     is_coordinated_by,
     node_at,
     refused_join,
-    run,
     sees,
     until,
 )

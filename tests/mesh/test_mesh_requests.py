@@ -6,7 +6,8 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from tests.mesh.mesh_nodes import all_see_all, cluster_at, node_at, nodes_at, run, until
+from tests.mesh.bounded import run
+from tests.mesh.mesh_nodes import all_see_all, cluster_at, node_at, nodes_at, until
 
 from buildnet.mesh.errors import NotFoundError, StoppingError
 from buildnet.mesh.members.member_list import Rights

@@ -5,15 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.mesh.mesh_nodes import (
-    all_see_all,
-    cluster_at,
-    coordinates,
-    node_at,
-    nodes_at,
-    run,
-    until,
-)
+from tests.mesh.bounded import run
+from tests.mesh.mesh_nodes import all_see_all, cluster_at, coordinates, node_at, nodes_at, until
 
 from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.identity import NodeKey, load_or_create, save

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
+from tests.mesh.bounded import run
 from tests.mesh.mesh_nodes import (
     all_see_all,
     cluster_at,
@@ -16,7 +17,6 @@ from tests.mesh.mesh_nodes import (
     is_coordinated_by,
     node_at,
     nodes_at,
-    run,
     until,
 )
 

@@ -7,10 +7,11 @@ import contextlib
 import itertools
 import random
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
+from tests.mesh.bounded import run
 
 from buildnet.mesh.events import Note
 from buildnet.mesh.identity import NodeKey
@@ -93,14 +94,6 @@ class Wires:
 @pytest.fixture
 def wires() -> Wires:
     return Wires()
-
-
-def run(work: Coroutine[None, None, None]) -> None:
-    async def bounded() -> None:
-        async with asyncio.timeout(20):
-            await work
-
-    asyncio.run(bounded())
 
 
 async def opened(wires: Wires) -> tuple[Connection, Connection]:
