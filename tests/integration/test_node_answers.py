@@ -48,12 +48,10 @@ def test_over_tcp_nobody_gets_more_than_health_and_ready(buildnet: CommandLine) 
 
 POOL_FIELDS = {"cluster", "coordinator", "nodes", "aggregate", "connections"}
 
-
 NODE_FIELDS = {
     *{"id", "name", "status", "role", "address", "age_s", "latency_ms", "resources"},
     "utilization",
 }
-
 
 AGGREGATE_FIELDS = {
     *{"total_cpu_cores", "available_cpu_cores", "total_memory_bytes", "available_memory_bytes"},

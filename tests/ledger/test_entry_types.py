@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.ledger.entries import ANN, entry
-from tests.ledger.test_entry import BODIES
+from tests.ledger.random_entries import BODIES
 
 from buildnet.ledger.chain import Tip
 from buildnet.ledger.entry import Body, Entry, as_data

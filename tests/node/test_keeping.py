@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from tests.node.test_stored_plan import CORE, PLAN, tree
+from tests.node.stored_plans import CORE, PLAN, tree
 
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.pool.test_view import ANNA, BERT, node
+from tests.pool.pool_nodes import ANNA, BERT, node
 
 from buildnet.mesh.errors import NotFoundError
 from buildnet.pool.configuration import parse_configuration
