@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,30 @@ def test_modules_stay_short(room: str) -> None:
         if not path.name.endswith("_pb2.py") and (lines := len(path.read_text().splitlines())) > 500
     }
     assert long == {}
+
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def functions_of(path: Path) -> Iterator[Function]:
+    """Yield the tests of a file."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, Function) and node.name.startswith("test_"):
+            yield node
+
+
+def test_tests_run_what_they_define() -> None:
+    """A test whose work is only defined can't fail."""
+    idle = []
+    for path in (REPOSITORY / "tests").rglob("test_*.py"):
+        for test in functions_of(path):
+            named = {node.id for node in ast.walk(test) if isinstance(node, ast.Name)}
+            idle += [
+                f"{path.relative_to(REPOSITORY)}: {test.name}: {part.name}"
+                for part in test.body
+                if isinstance(part, Function) and part.name not in named and not part.decorator_list
+            ]
+    assert idle == []
 
 
 @pytest.fixture(scope="module")
