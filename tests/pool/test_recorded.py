@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from buildnet.pool.chrome_trace import chrome_trace
@@ -46,6 +47,8 @@ def is_json(value: Any) -> bool:
     return bool(json.loads(json.dumps(value, allow_nan=False)) == value)
 
 
+@example({"executed_ms": math.nan}, None)
+@example({"executed_ms": math.inf}, None)
 @settings(max_examples=150, deadline=None)
 @given(st.dictionaries(st.sampled_from(_FIELDS), _JSON, max_size=6), _TIMELINES | st.none())
 def test_whatever_a_record_says_it_is_looked_into(
