@@ -24,8 +24,8 @@ def events(
     channels: Annotated[
         list[str] | None,
         typer.Argument(
-            help="resources, nodes, builds, queue, pool, ledger, logs, node_logs; default: all "
-            "but the last."
+            help="resources, nodes, builds, queue, pool, ledger, logs, sessions, node_logs; "
+            "default: all but the last two."
         ),
     ] = None,
     build: Annotated[

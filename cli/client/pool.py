@@ -213,7 +213,8 @@ class Pool:
         be, another ``snapshot`` with ``gap`` comes.
 
         Args:
-            channels: none: all but ``node_logs``, which only the owner of the host may see.
+            channels: none: all but ``sessions``, for who manages access, and ``node_logs``,
+                for the owner of the host.
             build: of builds, queue and logs only what concerns the one with this id.
             cursor: of the last event that is known; what came since is told, if the node knows it.
             patience_s: so long a node is waited for that does not answer.

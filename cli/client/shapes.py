@@ -7,7 +7,7 @@ from typing import Any, Literal, NotRequired, TypedDict
 BuildStatus = Literal["running", "succeeded", "failed", "cancelled"]
 Priority = Literal["critical", "high", "normal", "low"]
 ChannelName = Literal[
-    "resources", "nodes", "builds", "queue", "pool", "ledger", "logs", "node_logs"
+    "resources", "nodes", "builds", "queue", "pool", "ledger", "logs", "sessions", "node_logs"
 ]
 
 

@@ -11,7 +11,7 @@ from buildnet.node.api.media import answers_as
 from buildnet.node.auth.actions import Action
 from buildnet.node.auth.refusal import NotAllowedError
 from buildnet.node.auth.same_site import OtherSiteError
-from buildnet.node.events.channel import OF_THE_POOL, Channel, Wanted, require_channels
+from buildnet.node.events.channel import FOR_ALL, Channel, Wanted, require_channels
 from buildnet.node.events.service import TooManyReadersError
 from buildnet.node.events.socket import POLICY, EventSocket
 from buildnet.node.events.stream import EventStream
@@ -32,11 +32,11 @@ def event_routes(service: NodeService) -> APIRouter:
         last_event_id: Annotated[str | None, Header(max_length=64)] = None,
     ) -> EventStream:
         """What happens in the pool, as server-sent events; it does not end by itself. ``channels``
-        may be given several times; without it, all but ``node_logs``. ``build``: of builds,
-        queue and logs only what concerns the one with this id. The first event is a ``snapshot``
-        of the state, or, after ``Last-Event-ID`` (or ``cursor``), ``resumed``, if what came since
-        is still known. Before the node hangs up an event ``over`` says why."""
-        wanted = Wanted(frozenset(channels or OF_THE_POOL), build)
+        may be given several times; without it, all but ``sessions`` and ``node_logs``. ``build``:
+        of builds, queue and logs only what concerns the one with this id. The first event is a
+        ``snapshot`` of the state, or, after ``Last-Event-ID`` (or ``cursor``), ``resumed``, if what
+        came since is still known. Before the node hangs up an event ``over`` says why."""
+        wanted = Wanted(frozenset(channels or FOR_ALL), build)
         require_channels(asking, wanted.channels)
 
         return EventStream(wanted, last_event_id or cursor, service.events)

@@ -22,12 +22,16 @@ class Channel(StrEnum):
     POOL = "pool"
     LEDGER = "ledger"
     LOGS = "logs"
+    SESSIONS = "sessions"
+    """Who uses the nodes, for those who manage access."""
     NODE_LOGS = "node_logs"
     """The log of the node that is asked, for its owner alone; all others are of the whole pool."""
 
 
 ALL = frozenset(Channel)
-OF_THE_POOL = ALL - {Channel.NODE_LOGS}
+FOR_FEW = frozenset({Channel.SESSIONS, Channel.NODE_LOGS})
+"""Told to who asks for them by name."""
+FOR_ALL = ALL - FOR_FEW
 STREAMS = frozenset({Channel.LEDGER, Channel.LOGS, Channel.NODE_LOGS})
 NEEDS: Mapping[Channel, Action] = MappingProxyType(
     {
@@ -38,6 +42,7 @@ NEEDS: Mapping[Channel, Action] = MappingProxyType(
         Channel.POOL: Action.VIEW_RESOURCES,
         Channel.LEDGER: Action.VIEW_LEDGER,
         Channel.LOGS: Action.VIEW_BUILDS,
+        Channel.SESSIONS: Action.MANAGE_ACCESS,
         Channel.NODE_LOGS: Action.OWN_NODE,
     }
 )

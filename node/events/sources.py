@@ -9,6 +9,7 @@ from buildnet.node.events.ledger_source import LedgerSource
 from buildnet.node.events.log_source import LogSource
 from buildnet.node.events.pool_source import PoolSource
 from buildnet.node.events.service import Source
+from buildnet.node.events.session_source import SessionSource
 from buildnet.node.events.standing_source import StandingSource
 
 if TYPE_CHECKING:
@@ -21,4 +22,5 @@ def sources_of(service: NodeService) -> tuple[Source, ...]:
     pool = PoolSource(service, hub)
     builds = BuildSource(service, hub, pool.look_again)
     ledger, log = LedgerSource(service.tail, hub), LogSource(service.log, hub)
-    return pool, builds, ledger, log, StandingSource(service, hub)
+    sessions = SessionSource(service, hub)
+    return pool, builds, ledger, log, sessions, StandingSource(service, hub)

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -64,7 +65,25 @@ def test_who_wants_all_events_is_told_what_concerns_the_pool(node: Node) -> None
         next(follow(Client(socket_path=node.home.socket_path()), (), "", None, 60))
     )
     assert "builds" in first["channels"]
-    assert "node_logs" not in first["channels"]
+    assert not {"node_logs", "sessions"} & set(first["channels"])
+
+
+def test_that_somebody_came_is_told_to_admins_alone(node: Node, asked: ApiNode) -> None:
+    path = "/events?channels=sessions"
+    for role in ("observer", "builder"):
+        assert ask(asked, "GET", path, key=role).status == 403
+    key = node.post("/api/keys", {"name": "visitor", "rights": "observer"})["key"]
+    events = follow(Client(socket_path=node.home.socket_path()), ("sessions",), "", None, 60)
+    first: dict[str, Any] = dict(next(events))
+    before = first["state"]["sessions"]["sessions"]["changes"]
+    request = Request(f"{node.address}/api/node", headers={"authorization": f"Bearer {key}"})
+    with urlopen(request, timeout=30) as answer:
+        assert answer.status == 200
+    told: dict[str, Any] = dict(next(events))
+    assert told["type"] == "sessions_changed"
+    assert told["data"]["changes"] > before
+    assert "visitor" not in json.dumps(told)
+    assert any(one["actor"] == "agent:visitor" for one in node.get("/api/sessions")["sessions"])
 
 
 def test_no_secret_is_logged(node: Node) -> None:

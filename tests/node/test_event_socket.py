@@ -52,7 +52,7 @@ SENSELESS = {
     "them",
     '{"type": "subscribe", "channels": 3}': "wrong value 3 for channels: expected a list",
     '{"type": "subscribe", "channels": ["x"]}': 'wrong value "x" for channels[0]: expected '
-    "'resources', 'nodes', 'builds', 'queue', 'pool', 'ledger', 'logs' or 'node_logs'",
+    "'resources', 'nodes', 'builds', 'queue', 'pool', 'ledger', 'logs', 'sessions' or 'node_logs'",
     '{"type": "subscribe"}': "channels is missing",
     '{"type": "ping", "x": 1}': "unknown key 'x'",
     '{"type": "x"}': "wrong value {\"type\": \"x\"} for the message: expected 'subscribe', 'ping' "

@@ -84,6 +84,29 @@ def test_who_is_there_is_seen_and_shown_out(
 
 
 @pytest.mark.thorough
+def test_who_comes_and_goes_is_seen_without_asking_again(
+    owner: Visit, node: Node, visiting: Callable[[], Visit]
+) -> None:
+    key = node.post("/api/keys", {"name": "passer-by", "rights": "observer"})["key"]
+    page = owner.page
+    page.goto("/ui/access?way=web")
+    expect(page.get_by_role("row", name=re.compile("you"))).to_contain_text("connected")
+    there = page.get_by_role("row", name=re.compile("passer-by"))
+    expect(there).to_have_count(0)
+    guest = visiting()
+    guest.log_in_with_key(str(key))
+    expect(there).to_contain_text("browser")
+    guest.forgive("401")
+    (session,) = [
+        str(one["id"])
+        for one in node.get("/api/sessions")["sessions"]
+        if one["actor"] == "agent:passer-by" and one["way"] == "web"
+    ]
+    assert node("session", "kick", session, "--yes").code == 0
+    expect(there).to_have_count(0)
+
+
+@pytest.mark.thorough
 def test_an_account_gets_a_link_other_rights_and_goes(
     owner: Visit, visiting: Callable[[], Visit], require_accessible: Callable[[Visit], None]
 ) -> None:

@@ -262,6 +262,28 @@ def test_builds_are_found_by_filters_that_stand_in_the_address(
 
 
 @pytest.mark.thorough
+def test_builds_of_all_nodes_are_listed_and_opened(
+    owner: Visit, cluster: Cluster, shop: Shop, require_accessible: Callable[[Visit], None]
+) -> None:
+    first, second, _ = cluster.members
+    page = owner.page
+    page.goto(f"/ui/builds?workspace={shop.name}")
+    expect(page.get_by_text("No build fits these filters")).to_be_visible()
+    build = second.command.build(shop.root)["build_id"]
+    # The list hears of it: nobody asks for it again.
+    row = page.get_by_role("region", name="Earlier builds").get_by_role("row", name=build)
+    expect(row).to_contain_text(second.name)
+    require_accessible(owner)
+    page.get_by_label("Node", exact=True).select_option(label=first.name)
+    expect(row).to_have_count(0)
+    page.get_by_label("Node", exact=True).select_option(label=second.name)
+    expect(page).to_have_url(re.compile(f"node={second.identity}"))
+    row.get_by_role("link", name=build).click()
+    expect(page.get_by_text("succeeded").first).to_be_visible()
+    expect(page.get_by_text(shop.name).first).to_be_visible()
+
+
+@pytest.mark.thorough
 def test_a_build_is_estimated_and_begun_in_the_page(
     builder: Visit, node: Node, shop: Shop, require_accessible: Callable[[Visit], None]
 ) -> None:

@@ -8,6 +8,7 @@ export type Channel =
   | "pool"
   | "ledger"
   | "logs"
+  | "sessions"
   | "node_logs";
 
 export interface NodeItem {

@@ -12,10 +12,13 @@ import { Empty, Loading } from "@/components/states";
 import { type Column, Table } from "@/components/table";
 import { useFilter } from "@/components/url-state";
 import { plural } from "@/format/format";
+import { useAsOf } from "@/live/use-live";
+import { useRefetchOn } from "@/live/use-refetch";
 
 type Presence = Schema["Presence"];
 
-const LOOKS_AGAIN_MS = 5_000; // who was last heard when is another with each request, on each node
+const KEY = ["get", "/api/sessions"] as const;
+const STALE_MS = 60_000; // the node says each 25 s that it is there
 const WAYS = [
   ["", "any"],
   ["cli", "command line"],
@@ -31,7 +34,10 @@ export function Sessions() {
   const mayEnd = useMay("manage-access");
   const own = useSession().data?.id;
   const client = useQueryClient();
-  const found = query.useQuery("get", "/api/sessions", {}, { refetchInterval: LOOKS_AGAIN_MS });
+  const found = query.useQuery("get", "/api/sessions", {});
+  // Who may not see others hears of nobody, and is told of the own builds.
+  useRefetchOn(mayEnd ? "sessions" : "builds", KEY, ({ data }) => mayEnd || "status" in data);
+  const asOf = useAsOf(found);
   const problem = <NotAnswered asked={found} command="buildnet session list" />;
   if (found.data === undefined) return found.error ? problem : <Loading what="who is there" />;
   const all = found.data.sessions;
@@ -49,7 +55,7 @@ export function Sessions() {
         <SearchBox label="Name, node or address" value={text} onChange={setText} />
         <Choice label="Comes by" value={way} options={WAYS} onChange={setWay} />
         <span className="small">
-          as of <Age at={found.dataUpdatedAt} staleAfterMs={3 * LOOKS_AGAIN_MS} />
+          as of <Age at={asOf} staleAfterMs={STALE_MS} />
         </span>
       </FilterBar>
       {found.data.silent.map((one) => (
@@ -127,7 +133,7 @@ function columns(own: string | null, kick: ((one: Presence) => void) | null): Co
       name: "last",
       title: "Last heard",
       sort: (row) => row.last,
-      cell: (row) => <Age at={row.last} />,
+      cell: (row) => (row.connections.length > 0 ? "connected" : <Age at={row.last} />),
     },
     {
       name: "end",
