@@ -25,8 +25,12 @@ _LEAST_SAMPLES = 16
 _LARGE = 40
 """Plans of more tasks are played less often."""
 _LOW, _HIGH = 0.1, 0.9
+FARTHEST = 10.0
+"""The range's ends are no more times as long or short as its middle: beyond that nothing is known,
+and hours beside seconds tell nobody anything."""
 _LATEST = 0.98
 """What takes longer than so many of its runs is taken to be over soon, for all that is known."""
+_REACH = math.log(FARTHEST)
 _NORMAL = NormalDist()
 
 
@@ -313,4 +317,5 @@ def _part(ordered: Sequence[float], share: float) -> float:
 
 def _wider(middle: float, end: float, times: float) -> float:
     """Return an end of the range, so many times as far from the middle."""
-    return middle * math.pow(max(end, LEAST_MS) / max(middle, LEAST_MS), times)
+    far = math.log(max(end, LEAST_MS) / max(middle, LEAST_MS)) * times
+    return middle * math.exp(max(-_REACH, min(_REACH, far)))

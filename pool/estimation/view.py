@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from buildnet.pool.estimation.forecast import Forecast, PieceForecast
+from buildnet.pool.estimation.forecast import FARTHEST, Forecast, PieceForecast
 from buildnet.pool.estimation.piece import Fate
 
 _HIGH, _MEDIUM = 0.8, 0.5
@@ -96,7 +97,7 @@ def _factors(one: PieceForecast, forecast: Forecast) -> dict[str, float | None]:
 
 def _range(one: PieceForecast) -> list[int]:
     """Return what four fifths of the runs of a command lie between."""
-    around = 2.718281828459045 ** (1.2816 * one.expected.whole.sigma)
+    around = min(FARTHEST, math.exp(1.2816 * one.expected.whole.sigma))
     return [round(one.takes_ms / around), round(one.takes_ms * around)]
 
 

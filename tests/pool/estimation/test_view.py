@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from buildnet.pool.estimation.accuracy import error_of, summed_up
 from buildnet.pool.estimation.forecast import Forecaster
 from buildnet.pool.estimation.learning import learn_runs
@@ -27,6 +29,22 @@ def memory() -> WorkspaceMemory:
         learn_runs(found, {"app#build": Sample(500.0, 0.0)})
     found.transfer_ms += [100.0, 100.0]
     return found
+
+
+def test_a_range_tells_no_hours_beside_seconds() -> None:
+    """Runs of very different length make it ten times the middle wide, either way, at most."""
+    found = WorkspaceMemory()
+    for took_ms in (40.0, 60_000.0, 900.0, 250_000.0, 300.0, 20_000.0):
+        learn_runs(found, {"core#build": Sample(took_ms, 0.0)})
+    found.common += [3.0, -3.0, 4.0]
+    found.ranks += [10.0] * 10
+    told = in_full(Forecaster(found, PIECES[:1], HOSTS).ahead(1), 0)
+    low, high = told["interval_ms"]
+    middle = told["estimated_ms"]
+    assert (low, high) == (pytest.approx(middle / 10, abs=1), pytest.approx(middle * 10, abs=10))
+    (core,) = told["packages"]
+    assert core["estimated_ms"] / 10.1 < core["interval_ms"][0]
+    assert core["interval_ms"][1] < core["estimated_ms"] * 10.1
 
 
 def test_it_has_the_names_of_the_distributed_plan_and_what_they_mean_was_measured() -> None:

@@ -17,7 +17,7 @@ export function BuildHead({ build }: { build: ShownBuild }) {
   const { told, live } = build;
   const said = told ?? live.begun;
   const nodes = useNodes();
-  const estimate = live.estimate ?? told?.estimate ?? null;
+  const estimate = told?.estimate ?? live.expected;
   const driver = driverOf(build, nodes);
   const notices = new Set([...noticesOf(told), ...live.notices]);
   return (
@@ -51,7 +51,8 @@ export function BuildHead({ build }: { build: ShownBuild }) {
           {build.running ? (
             <Elapsed
               since={(said?.started_at ?? 0) * 1000}
-              expected={estimate?.estimated_ms ?? null}
+              expectedMs={estimate?.estimated_ms ?? null}
+              nowExpectedMs={live.nowExpectedMs ?? estimate?.estimated_ms ?? null}
             />
           ) : (
             duration(told?.duration_ms ?? live.ended?.duration_ms)
@@ -106,18 +107,24 @@ function Fact({ name, children }: { name: string; children: React.ReactNode }) {
   );
 }
 
-function Elapsed({ since, expected }: { since: number; expected: number | null }) {
+function Elapsed({
+  since,
+  expectedMs,
+  nowExpectedMs,
+}: {
+  since: number;
+  expectedMs: number | null;
+  nowExpectedMs: number | null;
+}) {
   const elapsed = Math.max(0, useNow() - since);
+  const left = nowExpectedMs === null ? 0 : nowExpectedMs - elapsed;
   return (
     <>
       {duration(elapsed)}
-      {expected !== null && (
-        <span className="soft">
-          {elapsed < expected
-            ? `, about ${duration(expected - elapsed)} left`
-            : ", longer than expected"}
-        </span>
-      )}
+      <span className="soft">
+        {left > 0 && `, about ${duration(left)} left`}
+        {expectedMs !== null && elapsed > expectedMs && ", longer than expected"}
+      </span>
     </>
   );
 }

@@ -35,6 +35,13 @@ it("takes together what the events of a build tell", () => {
   expect(doneOf(build)).toBe(4); // one of them stands without being named
 });
 
+it("keeps what was expected first, whatever is expected later", () => {
+  const told = (estimated_ms: number) => ({ type: "estimate", estimated_ms });
+  const build = after(after(NOTHING_YET, [BEGUN, told(9_000)]), [told(12_000)]);
+  expect(build.expected).toMatchObject({ estimated_ms: 9_000 });
+  expect(build.nowExpectedMs).toBe(12_000);
+});
+
 it("changes nothing that was given out before", () => {
   const before = after(NOTHING_YET, [BEGUN]);
   after(before, [report("a")]);

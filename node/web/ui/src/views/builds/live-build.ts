@@ -13,7 +13,10 @@ export interface LiveBuild {
   phase: string | null;
   waitsFor: string | null;
   notices: readonly string[];
-  estimate: Estimate | null;
+  /** The first one, by which the build is measured. */
+  expected: Estimate | null;
+  /** By the latest one, how long it takes in all, in milliseconds. */
+  nowExpectedMs: number | null;
   /** Of a build that is over. */
   ended: Ended | null;
 }
@@ -52,7 +55,8 @@ export const NOTHING_YET: LiveBuild = {
   phase: null,
   waitsFor: null,
   notices: [],
-  estimate: null,
+  expected: null,
+  nowExpectedMs: null,
   ended: null,
 };
 
@@ -82,7 +86,10 @@ function change(
     case "notice":
       return { notices: [...build.notices, event.text as string] };
     case "estimate":
-      return { estimate: event as unknown as Estimate };
+      return {
+        expected: build.expected ?? (event as unknown as Estimate),
+        nowExpectedMs: event.estimated_ms as number,
+      };
     case "tasks_up_to_date":
       for (const key of event.tasks as string[]) tasks.set(key, standing(key));
       return {

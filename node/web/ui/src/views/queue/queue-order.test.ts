@@ -176,7 +176,7 @@ test("a start that nobody knows is unknown", () => {
   const words = (more: Partial<QueuedBuild>) =>
     startInWords(build("a", 1, more), 1_000, (ms) => `${ms}`);
   expect(words({})).toBe("unknown");
-  expect(words({ starts_in_s: 0 })).toBe("next");
+  expect(words({ starts_in_s: 2 })).toBe("once a place is free");
   expect(words({ starts_in_s: 3 })).toBe("in about 3000");
   expect(words({ state: "paused", starts_in_s: 3 })).toBe("once it is resumed");
 });
@@ -189,8 +189,8 @@ test("what is left is counted down from when it was told", () => {
   ];
   expect(at(900)).toEqual(["in about 30000", "in about 32000"]);
   expect(at(11_000)).toEqual(["in about 20000", "in about 22000"]);
-  expect(at(31_000)).toEqual(["next", "in about 2000"]);
-  expect(at(60_000)).toEqual(["next", "any moment"]);
+  expect(at(31_000)).toEqual(["once a place is free", "in about 2000"]);
+  expect(at(60_000)).toEqual(["once a place is free", "any moment"]);
   expect(endInWords(build("b", 1), 0, String)).toBe("unknown");
 });
 

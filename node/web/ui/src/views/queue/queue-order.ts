@@ -156,6 +156,9 @@ export function matching(
   );
 }
 
+/** Who would have been next by now waits for a command that takes longer than it did. */
+const SOON_MS = 3_000;
+
 /** When a build begins, in words; the node's estimate, or that there is none. */
 export function startInWords(
   build: QueuedBuild,
@@ -165,7 +168,7 @@ export function startInWords(
   if (build.state === "paused") return "once it is resumed";
   const left = leftMs(build.starts_in_s, build.toldAt, now);
   if (left === null) return "unknown";
-  return left < 1_000 ? "next" : `in about ${duration(left)}`;
+  return left < SOON_MS ? "once a place is free" : `in about ${duration(left)}`;
 }
 
 /** When a build ends, in words. */
