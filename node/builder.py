@@ -258,12 +258,11 @@ class Builder:
         build.tell_begin(plan)
         build.phases.tell()
         if not claimed.held.is_set():
-            build.waits_for = "another build of this workspace"
-            build.progress.tell({"type": "waiting", "for": build.waits_for})
+            build.wait_for("another build of this workspace")
         self._enter_queue(build)
         status, error = Status.CANCELLED, None
         is_its_turn = await claimed.take(build.cancelled)
-        build.waits_for = None
+        build.wait_for(None)
         if is_its_turn:
             status, error = await self._performed(build, opened, plan, claimed, recording)
         duration_ms = (time.monotonic() - began) * 1000

@@ -59,7 +59,7 @@ class Reserving:
                 hosts.reserve(())
             raise
         finally:
-            self.build.waits_for = None
+            self.build.wait_for(None)
 
     def _reservation(self) -> Reservation:
         choice, hosts = self.build.request.choice, self._others()
@@ -72,10 +72,7 @@ class Reserving:
         return [] if hosts is None else [hosts.known.host(key) for key in hosts.borrowing.members]
 
     def _tell(self, found: Reservation) -> None:
-        what = "; ".join(found.lacking) or "what it reserves, all at once"
-        if self.build.waits_for != what:
-            self.build.waits_for = what
-            self.build.progress.tell({"type": "waiting", "for": what})
+        self.build.wait_for("; ".join(found.lacking) or "what it reserves, all at once")
 
 
 def _too_long(wait_s: float, found: Reservation) -> NoCapacityError:

@@ -173,13 +173,14 @@ class RunningBuild:
     view: View | None = None
     """What it goes by of its workspace while it is at work there."""
     waits_for: str | None = None
-    """What it waits for besides room, in words."""
+    """What it waits for besides room, in words; see :meth:`wait_for`."""
     listeners: set[Listener] = field(default_factory=set)
     """For whom it is built what changes in the workspace."""
     at_end: list[Callable[[], None]] = field(default_factory=list)
     """Called once it is over."""
     _reports: Mapping[TaskId, TaskReport] = field(default_factory=dict)
     _estimate: dict[str, Any] | None = None
+    _paused_for: str | None = None
 
     def __post_init__(self) -> None:
         self.phases = Phases(self.progress)
@@ -233,8 +234,20 @@ class RunningBuild:
 
     def _pause(self, reason: str, on: bool, waits_for: str) -> None:
         if self.pausing.set(reason, on):
-            event = {"type": "waiting", "for": waits_for} if on else {"type": "resumed"}
-            self.progress.tell(event)
+            self._paused_for = waits_for if on else None
+            self._tell_waiting()
+
+    def wait_for(self, what: str | None) -> None:
+        """Take note of what it waits for besides room, in words, None: nothing any more; all who
+        watch it are told."""
+        if what != self.waits_for:
+            self.waits_for = what
+            self._tell_waiting()
+
+    def _tell_waiting(self) -> None:
+        what = self._paused_for or self.waits_for
+        told = {"type": "resumed"} if what is None else {"type": "waiting", "for": what}
+        self.progress.tell(told)
 
     def how_far(self) -> HowFar:
         """Return how far it is."""

@@ -49,6 +49,9 @@ class BuildState:
                 self.workspace = str(event.get("workspace") or "")
                 self.started_at = event.get("started_at")
                 self.tasks = event.get("tasks")
+                self.done = self.failed = 0  # who goes on with a build tells it from its start on
+                self.waits_for = None
+                self._running.clear()
             case "tasks_up_to_date":
                 self.done += int(event.get("count") or len(event.get("tasks", ())))
             case "task_started":
@@ -66,7 +69,6 @@ class BuildState:
                 self.end(event["report"])
 
     def _finished(self, event: Mapping[str, Any]) -> None:
-        self.waits_for = None
         self._running.pop(f"{event['name']}#{event['task']}", None)
         self.done += 1
         self.failed += event.get("status") == "failed"

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from buildnet.cli.testing import tiers, write_files
+from testbed.building import Building
 from testbed.nodes import Cluster, Node
 
 PATIENCE_S = 30.0
@@ -101,3 +102,18 @@ def test_builds_wait_only_for_the_packages_that_they_share(node: Node, tmp_path:
     assert shop.read("admin") == "new core\nadmin\n"
     for _ in range(2):
         assert set(tiers(shop.end_of(shop.begin())).values()) <= {"instant-skip", "hash-skip"}
+
+
+def test_who_watches_a_build_is_told_that_it_waits_no_more(node: Node, tmp_path: Path) -> None:
+    shop = Shop(node, tmp_path)
+    web = shop.begin("web")
+    shop.until(web, running=1)
+    admin = Building(node, shop.root, packages=["admin"])
+    admin.until("waiting", 1)
+    shop.open_gate("core")
+    admin.until("task_started", 1)
+    shop.open_gate("web", "admin")
+    shop.end_of(web)
+    admin.report()
+    kinds = [each["type"] for each in admin.events]
+    assert kinds.index("waiting") < kinds.index("resumed") < kinds.index("task_started")

@@ -38,7 +38,9 @@ def test_a_build_is_followed_by_its_events() -> None:
     assert (state.item()["done"], state.item()["waits_for"]) == (3, "room")
     for name in "abcdefg":
         state.take({"type": "task_started", "name": name, "task": "build"})
-    assert state.item()["running"][0] == "a#build"
+    assert (state.item()["running"][0], state.item()["waits_for"]) == ("a#build", "room")
+    state.take({"type": "resumed"})
+    assert state.item()["waits_for"] is None
     for name in "abcdef":
         state.take(finished(name))
     state.take(finished("g", "failed"))
@@ -50,6 +52,17 @@ def test_a_build_is_followed_by_its_events() -> None:
     assert not state.is_over
     state.take({"type": "build_finished", "report": {"status": "failed", "duration_ms": 9.0}})
     assert (state.is_over, state.item()["duration_ms"]) == (True, 9.0)
+
+
+def test_what_another_node_goes_on_with_is_counted_from_its_start() -> None:
+    state = BuildState("one", "1", True)
+    started = {"type": "build_started", "workspace": "w", "started_at": 5.0, "tasks": 2}
+    lost = {"type": "waiting", "for": "the node that goes on with the build"}
+    begun = [{"type": "task_started", "name": name, "task": "build"} for name in "ab"]
+    for event in (started, *begun, finished("a"), lost, started, finished("a")):
+        state.take(event)
+    item = state.item()
+    assert (item["done"], item["running"], item["waits_for"]) == (1, [], None)
 
 
 def node(name: str, **more: Any) -> NodeState:

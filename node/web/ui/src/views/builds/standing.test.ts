@@ -6,6 +6,7 @@ const STILL = { waits_for: null, running: [] };
 
 it("tells builds that run from those that wait for a place, for another build, or are paused", () => {
   expect(standingOf(RUNS, { id: "a", state: "running" }).state).toBe("running");
+  expect(standingOf({ ...RUNS, waits_for: "another build" }, undefined).state).toBe("running");
   expect(standingOf(STILL, undefined).state).toBe("running");
   expect(standingOf(STILL, { id: "a", state: "waiting" })).toEqual({
     state: "waiting",

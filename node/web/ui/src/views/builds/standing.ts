@@ -14,9 +14,8 @@ export function standingOf(
   if (queued?.state === "paused") {
     return { state: "paused", why: typeof queued.reason === "string" ? queued.reason : null };
   }
+  if (build.running.length > 0) return { state: "running", why: null };
   if (build.waits_for !== null) return { state: "waiting", why: `for ${build.waits_for}` };
-  if (queued?.state === "waiting" && build.running.length === 0) {
-    return { state: "waiting", why: "until a host has room" };
-  }
+  if (queued?.state === "waiting") return { state: "waiting", why: "until a host has room" };
   return { state: "running", why: null };
 }
