@@ -88,6 +88,7 @@ def health(
             "voters_reachable": view.voters_reachable,
             "member_list_version": view.member_version,
             "epoch": view.epoch,
+            "for_s": None if office is None else _age(view.at, office.since),
         },
         "loop_lag_ms": None if lag is None else round(lag * 1000, 1),
         "sealing": sealing.view(),

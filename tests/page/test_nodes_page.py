@@ -319,6 +319,13 @@ def test_a_new_coordinator_is_shown_once_the_former_one_is_gone(
     told = watched.get("/api/node")["coordinator"]
     expect(shown).to_have_text(f"{told['name']}, term {told['term']}")
     expect(visit.page.get_by_role("region", name="Alerts")).to_contain_text(former.name)
-    expect(visit.page.get_by_role("region", name="Recent events")).to_contain_text(
-        re.compile(r"coordinates now")
-    )
+    events = visit.page.get_by_role("region", name="Recent events")
+    for _ in range(2):
+        expect(events).to_contain_text(f"{told['name']} coordinates now")
+        expect(events).to_contain_text(f"{former.name} is offline")
+        visit.page.reload()
+    visit.page.goto("/ui/nodes")
+    visit.page.get_by_role("link", name=former.name, exact=True).click()
+    expect(visit.page.get_by_text("It is offline: it can be drained")).to_be_visible()
+    expect(visit.page.get_by_role("button", name="Drain")).to_have_count(0)
+    visit.picture("node-offline")

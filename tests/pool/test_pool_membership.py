@@ -416,8 +416,9 @@ def test_the_field_names_of_health() -> None:
         *("traffic", "nodes", "refused", "sealing"),
     }
     assert shown["quorum"].keys() == {
-        *("state", "voters", "voters_reachable", "member_list_version", "epoch"),
+        *("state", "voters", "voters_reachable", "member_list_version", "epoch", "for_s"),
     }
+    assert shown["quorum"]["for_s"] == 60.0
     assert shown["nodes"][1].keys() == {
         *("id", "name", "status", "role", "coordinator", "voter", "this_node", "last_heard_s"),
         "status_for_s",

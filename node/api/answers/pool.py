@@ -184,13 +184,15 @@ class Servers(Page):
 
 
 class Quorum(Answer):
-    """Whether a majority of the voters is there, in words and numbers."""
+    """Whether a majority of the voters is there, in words and numbers. ``for_s``: how long this
+    node knows it to be so, and by this coordinator."""
 
     state: str
     voters: int
     voters_reachable: int
     member_list_version: int
     epoch: int
+    for_s: float | None
 
 
 class Traffic(Answer):

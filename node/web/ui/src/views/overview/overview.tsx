@@ -55,7 +55,7 @@ export default function Overview() {
           {mayBuilds && <RunningBuilds />}
           <NodeStrip nodes={nodes} />
         </div>
-        <RecentEvents />
+        <RecentEvents health={health.data} at={health.dataUpdatedAt} />
       </div>
     </>
   );

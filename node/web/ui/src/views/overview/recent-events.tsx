@@ -5,40 +5,31 @@ import { useMay } from "@/api/session";
 import { Age } from "@/components/age";
 import { ProblemView } from "@/components/problem-view";
 import { Loading } from "@/components/states";
-import { useEvents, useItems } from "@/live/use-live";
+import { useEvents } from "@/live/use-live";
 import { useEntryNames } from "@/pool/use-entry-names";
-import {
-  type Before,
-  type Happening,
-  ofEntry,
-  ofNodeEvent,
-  withLines,
-} from "@/views/overview/recent";
+import { newest, ofEntry, ofHealth } from "@/views/overview/recent";
 
 const BEGINNING = { params: { query: { limit: 60 } } };
 const ASKED_ONCE = { staleTime: Number.POSITIVE_INFINITY, gcTime: 0 };
 const KEPT = 100;
 
-/** What happened lately, in words, as it happens. */
-export function RecentEvents() {
+/**
+ * What happened lately, in words, as it happens: by the ledger, and by what the nodes became last, so
+ * that who comes later, or again, is told the same. `at`: when `health` was told.
+ */
+export function RecentEvents({ health, at }: { health: Schema["PoolHealth"]; at: number }) {
   const mayLedger = useMay("view-ledger");
-  const nodes = useItems("nodes");
-  const [lines, setLines] = useState<readonly Happening[]>([]);
   const [entries, setEntries] = useState<readonly Entry[]>([]);
-  useEvents("nodes", (event) => {
-    const line = ofNodeEvent(event, nodes.get(event.data.id as string) as Before);
-    if (line !== null) setLines((known) => withLines(known, [line]));
-  });
   const begun = query.useQuery("get", "/api/ledger", BEGINNING, {
     enabled: mayLedger,
     ...ASKED_ONCE,
   });
   const told = [...(begun.data?.entries ?? []), ...entries];
   const names = useEntryNames(told);
-  const all = withLines(
-    told.flatMap((entry) => ofEntry(entry, names) ?? []),
-    lines,
-  );
+  const all = newest([
+    ...told.flatMap((entry) => ofEntry(entry, names) ?? []),
+    ...ofHealth(health, at),
+  ]);
   return (
     <section className="card overview-events" aria-label="Recent events">
       {mayLedger && (
@@ -55,7 +46,7 @@ export function RecentEvents() {
       {begun.error && <ProblemView problem={begun.error} command="buildnet ledger list" />}
       {begun.isLoading && <Loading what="what happened" lines={4} />}
       {all.length === 0 && !begun.isLoading && (
-        <p className="soft">Nothing happened since this page is open.</p>
+        <p className="soft">Nothing is known to have happened.</p>
       )}
       <ol className="overview-feed" aria-live="polite" aria-relevant="additions">
         {all.map((line) => (

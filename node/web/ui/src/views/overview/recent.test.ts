@@ -1,8 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Schema } from "@/api/client";
-import type { LiveEvent } from "@/live/items";
 import { type Names, workspacesOf } from "@/pool/entry-words";
-import { ofNodeEvent, ofEntry as toLine, withLines } from "@/views/overview/recent";
+import { newest, ofHealth, ofEntry as toLine } from "@/views/overview/recent";
 
 const NAMES: Names = {
   workspace: (build) => ({ "6645cfecf32f": "shop" })[build],
@@ -20,14 +19,15 @@ function entry(type: string, text = "what happened"): Schema["LedgerEntry"] {
   return { id: "e1", type, time, text, actor, entity } as unknown as Schema["LedgerEntry"];
 }
 
-function news(data: Record<string, unknown>): LiveEvent {
-  return {
-    cursor: "c-1",
-    channel: "nodes",
-    type: "node_status",
-    at: 10,
-    data: { id: "a", ...data },
-  };
+type Node = Parameters<typeof ofHealth>[0]["nodes"][number];
+
+/** What the node carl, up for an hour, tells of another one. */
+function told(other: Partial<Node>, coordinator: string | null = null, for_s = 7) {
+  const carl = { id: "c", name: "carl", status: "online", status_for_s: 3_600, this_node: true };
+  const anna = { id: "a", name: "anna", status: "online", status_for_s: 9, this_node: false };
+  const office = coordinator === null ? null : { node_id: "b", name: coordinator };
+  const health = { nodes: [carl, { ...anna, ...other }], quorum: { for_s }, coordinator: office };
+  return ofHealth(health as unknown as Parameters<typeof ofHealth>[0], 10_000);
 }
 
 describe("what happened lately", () => {
@@ -87,30 +87,40 @@ describe("what happened lately", () => {
   });
 
   it("tells that a node is gone or back, not that it works", () => {
-    const anna = { name: "anna", status: "online", coordinator: false };
-    expect(ofNodeEvent(news({ status: "offline" }), anna)).toMatchObject({
-      words: "anna is offline",
-      tone: "bad",
-      at: 10_000,
-    });
-    expect(ofNodeEvent(news({ status: "busy" }), anna)).toBeNull();
-    expect(ofNodeEvent(news({ status: "busy" }), { ...anna, status: "offline" })?.words).toBe(
-      "anna answers",
-    );
-    expect(ofNodeEvent(news({ latency_ms: 3 }), anna)).toBeNull();
+    const words = (of: Partial<Node>) => told(of).map((line) => line.words);
+    expect(told({ status: "offline" })).toEqual([
+      { id: "status a", at: 1_000, words: "anna is offline", tone: "bad", href: "/ui/nodes/a" },
+    ]);
+    expect(words({})).toEqual(["anna answers"]);
+    expect(words({ status: "busy" })).toEqual(["anna answers"]);
+    expect(words({ status: "left", status_for_s: 3_599 })).toEqual(["anna takes its leave"]);
+    expect(words({ status: "suspect", status_for_s: null })).toEqual([]);
   });
 
-  it("tells who coordinates now", () => {
-    const before = { name: "berta", status: "online", coordinator: false };
-    expect(ofNodeEvent(news({ coordinator: true }), before)?.words).toBe("berta coordinates now");
-    expect(ofNodeEvent(news({ coordinator: true }), { ...before, coordinator: true })).toBeNull();
+  it("tells not that others answered when the node that is asked had just begun", () => {
+    expect(told({ status_for_s: 3_590 })).toEqual([]);
+    expect(told({ status_for_s: 3_500 })).toHaveLength(1);
+  });
+
+  it("tells who coordinates, and since when", () => {
+    expect(told({ status_for_s: null }, "berta")).toEqual([
+      {
+        id: "coordinator",
+        at: 3_000,
+        words: "berta coordinates now",
+        tone: "busy",
+        href: "/ui/nodes/b",
+      },
+    ]);
   });
 
   it("keeps each line once, the newest first", () => {
     const line = (id: string, at: number) => ({ id, at, words: id, tone: "calm" as const });
-    const lines = withLines([line("a", 1), line("b", 2)], [line("c", 3), line("a", 1)]);
+    const lines = newest(
+      ["a1", "b2", "c3", "a1"].map((one) => line(one.slice(0, 1), Number(one.slice(1)))),
+    );
     expect(lines.map((one) => one.id)).toEqual(["c", "b", "a"]);
     const many = Array.from({ length: 50 }, (_, place) => line(`${place}`, place));
-    expect(withLines([], many)).toHaveLength(30);
+    expect(newest(many)).toHaveLength(30);
   });
 });

@@ -1,10 +1,9 @@
 import type { Schema } from "@/api/client";
 import type { Tone } from "@/components/badge";
-import type { LiveEvent } from "@/live/items";
 import { buildOf, entryWords, type Names } from "@/pool/entry-words";
 
 /** One line of what happened lately. */
-export interface Happening {
+interface Happening {
   id: string;
   /** In milliseconds since 1970. */
   at: number;
@@ -13,8 +12,9 @@ export interface Happening {
   href?: string;
 }
 
-/** What was known of a node. */
-export type Before = { name?: string; status?: string; coordinator?: boolean } | undefined;
+type Health = Pick<Schema["PoolHealth"], "quorum" | "coordinator"> & {
+  nodes: Pick<Schema["NodeHealth"], "id" | "name" | "status" | "status_for_s" | "this_node">[];
+};
 
 const KEPT = 30;
 const BAD = new Set(["build.failed", "chain.quarantined", "cache.poisoned", "member.revoked"]);
@@ -68,32 +68,32 @@ export function ofEntry(entry: Schema["LedgerEntry"], names: Names): Happening |
   };
 }
 
+/** So long after its start a node finds all others: that they answer then is no news. */
+const SETTLES_S = 60;
+
 /**
- * A change of a node as a line; null: nothing that people want to know of. `before` is what was
- * known of it: a node that goes back and forth between working and not is no news.
+ * What nodes became last, and who coordinates, as lines. `at`: when the node that is asked told so.
+ * A node that goes back and forth between working and not is no news.
  */
-export function ofNodeEvent(event: LiveEvent, before: Before): Happening | null {
-  const { id, status, coordinator } = event.data as {
-    id: string;
-    status?: string;
-    coordinator?: boolean;
-  };
-  const name = (event.data.name as string | undefined) ?? before?.name ?? id.slice(0, 12);
-  const line = { id: event.cursor, at: event.at * 1_000, href: `/ui/nodes/${id}` };
-  if (coordinator === true && before?.coordinator !== true) {
-    return { ...line, words: `${name} coordinates now`, tone: "busy" };
-  }
-  if (status === undefined || plainly(status) === plainly(before?.status)) return null;
-  const [words, tone] = STATUS_WORDS[plainly(status)] ?? [`is ${status}`, "calm"];
-  return { ...line, words: `${name} ${words}`, tone };
+export function ofHealth({ nodes, quorum, coordinator }: Health, at: number): Happening[] {
+  const up = nodes.find((node) => node.this_node)?.status_for_s ?? 0;
+  const lines = nodes.flatMap((node): Happening[] => {
+    const { id, name, status, status_for_s: age } = node;
+    if (age === null || node.this_node) return [];
+    const plain = status === "busy" ? "online" : status;
+    if (plain === "online" && age > up - SETTLES_S) return [];
+    const [words, tone] = STATUS_WORDS[plain] ?? ([`is ${plain}`, "calm"] as const);
+    const line = { at: at - age * 1_000, words: `${name} ${words}`, tone };
+    return [{ ...line, id: `status ${id}`, href: `/ui/nodes/${id}` }];
+  });
+  if (coordinator === null || quorum.for_s === null) return lines;
+  const { node_id, name } = coordinator;
+  const line = { at: at - quorum.for_s * 1_000, words: `${name} coordinates now` };
+  return [...lines, { ...line, id: "coordinator", tone: "busy", href: `/ui/nodes/${node_id}` }];
 }
 
-function plainly(status: string | undefined): string {
-  return status === undefined || status === "busy" ? "online" : status;
-}
-
-/** Put lines in front of those that are known, each once, the newest first. */
-export function withLines(known: readonly Happening[], lines: readonly Happening[]): Happening[] {
-  const all = new Map([...known, ...lines].map((line) => [line.id, line]));
+/** The latest of these lines, each once, the newest first. */
+export function newest(lines: readonly Happening[]): Happening[] {
+  const all = new Map(lines.map((line) => [line.id, line]));
   return [...all.values()].sort((a, b) => b.at - a.at).slice(0, KEPT);
 }
