@@ -58,6 +58,11 @@ def listed(node: Node) -> list[str]:
     return [str(each["workspace"]) for each in node("queue", "list", "--json").data["builds"]]
 
 
+def listed_ids(node: Node) -> list[str]:
+    """Return the builds in the order of the queue."""
+    return [str(each["build_id"]) for each in node.get("/api/queue")["builds"]]
+
+
 def is_order(page: Page, node: Node, *order: str) -> bool:
     """Tell whether the page, soon, and the command line show the builds in this order; that of the
     page, if it does not, is told by an error."""
@@ -255,3 +260,39 @@ def test_axe_finds_nothing_serious(
     page: Page, owner: Visit, require_accessible: Callable[[Visit], None]
 ) -> None:
     require_accessible(owner)
+
+
+@pytest.mark.thorough
+def test_a_builder_moves_their_own_builds_and_those_of_others_stay(
+    builder: Visit, keys: dict[str, str], node: Node, waiting: list[str], tmp_path: Path
+) -> None:
+    page = builder.page
+    own = []
+    for name in ("docs", "site"):
+        body = {"root": str(tmp_path / name), "environment": {}, "force": True}
+        headers = {"Authorization": f"Bearer {keys['builder']}"}
+        asked = page.request.post("/api/build", data=body, headers=headers)
+        assert asked.ok, asked.text()
+        own.append(str(asked.json()["build_id"]))
+    try:
+        page.goto("/ui/queue")
+        mine = rows(page).filter(has_text="builder on")
+        expect(mine.locator(".queue-name")).to_have_text(["docs", "site"])
+        expect(
+            page.get_by_text("You can change the builds that agent:builder asked for")
+        ).to_be_visible()
+        of_others = [build for build in listed_ids(node) if build not in own]
+        first, second = mine.nth(0), mine.nth(1)
+        expect(first.get_by_role("button", name="Move the build of docs up")).to_be_disabled()
+        second.get_by_role("button", name="Move the build of site up").click()
+        expect(mine.locator(".queue-name")).to_have_text(["site", "docs"])
+        told = listed_ids(node)
+        assert [build for build in told if build in own] == own[::-1]
+        assert [build for build in told if build not in own] == of_others
+        for row in (first, second):
+            place = told.index(str(row.get_attribute("data-build"))) + 1
+            expect(row.locator(".queue-place")).to_have_text(str(place))
+        builder.picture("queue-builder")
+    finally:
+        for build in own:
+            node("queue", "cancel", build)

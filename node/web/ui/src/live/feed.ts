@@ -2,7 +2,7 @@ import { Problem } from "@/api/problem";
 import type { Channel, Item, Items, LiveEvent } from "@/live/items";
 
 /** How the page stands with its node: `lost` tries again by itself, `ended` does not. */
-export type FeedStatus = "connecting" | "live" | "lost" | "ended";
+type FeedStatus = "connecting" | "live" | "lost" | "ended";
 
 export interface FeedState {
   status: FeedStatus;

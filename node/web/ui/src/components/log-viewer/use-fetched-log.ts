@@ -2,7 +2,7 @@ import { useEffect, useReducer, useState } from "react";
 import { Problem } from "@/api/problem";
 import { LogText } from "@/components/log-viewer/log-text";
 
-export interface FetchedLog {
+interface FetchedLog {
   text: LogText;
   isDone: boolean;
   problem: unknown;

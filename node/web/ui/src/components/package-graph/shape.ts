@@ -22,7 +22,7 @@ export interface GraphPackage {
   needs: readonly string[];
 }
 
-export interface Wishes {
+interface Wishes {
   /** Packages of which what they alone need is hidden. */
   collapsed: ReadonlySet<string>;
   /** null: no groups; else the directories that stand open. */
@@ -106,7 +106,7 @@ export function directoryWords(directory: string): string {
 }
 
 /** A package with all that it needs and all that needs it, however far away. */
-export function relatives(all: ReadonlyMap<string, GraphPackage>, id: string): Set<string> {
+function relatives(all: ReadonlyMap<string, GraphPackage>, id: string): Set<string> {
   const needs = (one: string) => all.get(one)?.needs ?? [];
   const neededBy = dependents(all.values());
   const found = follow([id], needs);

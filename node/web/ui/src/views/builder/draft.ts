@@ -19,21 +19,21 @@ export interface Draft {
 }
 
 /** `total`: what is used in all; 0: what the pieces come to, or all that there is. */
-export interface Zone<Piece> {
+interface Zone<Piece> {
   readonly total: number;
   readonly priority: Priority;
   readonly pieces: readonly Piece[];
 }
 
 /** `cores` 0: all of the node's. */
-export interface CoresPiece {
+interface CoresPiece {
   readonly key: string;
   readonly node: string;
   readonly cores: number;
   readonly specific: readonly number[];
 }
 
-export interface MemoryPiece {
+interface MemoryPiece {
   readonly key: string;
   readonly node: string;
   readonly gb: number;

@@ -9,7 +9,7 @@ export type Offer =
   | { readonly kind: "tool" | "runtime"; readonly name: string };
 
 /** Where pieces go. */
-export const ZONES = ["cpu", "memory", "storage", "programs"] as const;
+const ZONES = ["cpu", "memory", "storage", "programs"] as const;
 export type ZoneName = (typeof ZONES)[number];
 
 export function zoneOf(offer: Offer): ZoneName {

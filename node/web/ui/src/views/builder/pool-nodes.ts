@@ -19,14 +19,14 @@ export interface PoolNode {
   readonly runtimes: readonly PoolProgram[];
 }
 
-export interface PoolVolume {
+interface PoolVolume {
   readonly path: string;
   readonly storageClass: string;
   readonly freeGb: number | null;
   readonly totalGb: number | null;
 }
 
-export interface PoolProgram {
+interface PoolProgram {
   readonly name: string;
   readonly version: string | null;
 }

@@ -4,7 +4,7 @@ import { coresOf, memoryOf } from "@/views/builder/edits";
 import { nodeCalled, type PoolNode } from "@/views/builder/pool-nodes";
 
 /** How much of the pool is chosen; `chosen` null: all that is free of it. */
-export interface Shares {
+interface Shares {
   readonly cores: Share;
   readonly memoryGb: Share;
   readonly diskGb: Share;

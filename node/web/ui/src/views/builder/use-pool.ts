@@ -13,7 +13,7 @@ export function standingKey(nodes: readonly PoolNode[]): string {
 }
 
 /** What something was when it last stood still for a moment. */
-export function useSettled<Value>(value: Value, ms = TYPING_MS): Value {
+function useSettled<Value>(value: Value, ms = TYPING_MS): Value {
   const [settled, setSettled] = useState(value);
   useEffect(() => {
     const timer = setTimeout(() => setSettled(value), ms);

@@ -28,7 +28,7 @@ export interface Estimate {
   confidence_level: string;
 }
 
-export interface Begun {
+interface Begun {
   build_id: string;
   workspace: string;
   root: string;
@@ -39,7 +39,7 @@ export interface Begun {
   request: Request;
 }
 
-export interface Ended {
+interface Ended {
   status: string;
   duration_ms: number | null;
   packages: Report[];

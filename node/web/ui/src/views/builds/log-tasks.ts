@@ -11,7 +11,7 @@ export interface LoggedTask {
 }
 
 /** What has an output of its own: a task, or a shard of one. */
-export interface Source {
+interface Source {
   /** `api#build`, `api#test 2/3`. */
   key: string;
   name: string;

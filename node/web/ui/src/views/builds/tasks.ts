@@ -60,7 +60,7 @@ export function keyOf(name: string, task: string): string {
   return task === "build" ? name : `${name}#${task}`;
 }
 
-export function stateOf(report: Report): GraphState {
+function stateOf(report: Report): GraphState {
   if (report.plan === "run") return "planned";
   if (report.plan === "restore") return "cached";
   if (report.plan === "nothing") return "unchanged";

@@ -36,7 +36,7 @@ export interface Picture {
   font: string;
 }
 
-export function xOf(picture: Pick<Picture, "span" | "width">, ms: number): number {
+function xOf(picture: Pick<Picture, "span" | "width">, ms: number): number {
   const { from, to } = picture.span;
   return GUTTER + ((ms - from) / (to - from)) * (picture.width - GUTTER);
 }

@@ -43,7 +43,7 @@ export function actorName(actor: Entry["actor"], names: ReadonlyMap<string, stri
   return actor.name || names.get(actor.id) || actor.id;
 }
 
-export interface Booking {
+interface Booking {
   account: string;
   unit: string;
   debit: number | null;

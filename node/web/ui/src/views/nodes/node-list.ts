@@ -2,7 +2,7 @@ import type { Column } from "@/components/table";
 import type { PoolNode } from "@/live/pool-nodes";
 import { memoryInUse, volumes } from "@/pool/totals";
 
-export interface NodeFilter {
+interface NodeFilter {
   text: string;
   status: string;
   role: string;

@@ -55,7 +55,7 @@ export function QueueList({
         if (place !== null) queue.move(build, place);
       }}
     >
-      {words !== null && <p className="soft small">{words}</p>}
+      {words !== null && <p className="soft small queue-reach">{words}</p>}
       <ol className="queue" aria-label="Builds, who comes next first">
         {rows.map((build, index) => {
           const places = queue.placesOf(build);

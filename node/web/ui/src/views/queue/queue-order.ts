@@ -16,7 +16,7 @@ export interface QueueHead {
   reason: string | null;
 }
 
-export interface QueueFilters {
+interface QueueFilters {
   text: string;
   state: string;
   priority: string;

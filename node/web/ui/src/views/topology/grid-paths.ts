@@ -1,6 +1,6 @@
 import type { Grade, Links } from "@/views/topology/links";
 
-export type CellGrade = Grade | "unknown" | "self";
+type CellGrade = Grade | "unknown" | "self";
 
 /** For each grade one path of SVG with all its cells: ten thousand cells are a handful of elements. */
 export function cellPaths(

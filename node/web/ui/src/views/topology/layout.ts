@@ -12,7 +12,7 @@ interface Placed {
 }
 
 /** Nodes that are near each other; `x`, `y`, `width` and `height` of their frame. */
-export interface Group {
+interface Group {
   ids: string[];
   x: number;
   y: number;
@@ -20,7 +20,7 @@ export interface Group {
   height: number;
 }
 
-export interface Layout {
+interface Layout {
   nodes: Placed[];
   groups: Group[];
   card: Size;
@@ -35,7 +35,7 @@ interface Size {
 
 /** What a node takes: with its status in words, or where there is less room as a picture. */
 export const CARD: Size = { width: 152, height: 62 };
-export const SMALL_CARD: Size = { width: 100, height: 34 };
+const SMALL_CARD: Size = { width: 100, height: 34 };
 /** A picture narrower than this has small cards, and circles of a few nodes alone. */
 const NARROW = 640;
 const NARROW_CIRCLE_UP_TO = 6;
