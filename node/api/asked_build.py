@@ -20,9 +20,10 @@ from buildnet.node.service import NodeService
 from buildnet.node.since import since
 from buildnet.pool.configuration import MOST_RUNS
 from buildnet.pool.schema import MOST_RETRIES
-from buildnet.pool.workspace import BUILD
 
 MOST_WAIT_S = 7 * 24 * 3600
+_USUAL = BuildRequest(Path())
+"""What is built where nobody says how."""
 
 
 class PackageBuildBody(BaseModel):
@@ -46,25 +47,25 @@ class PackageBuildBody(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     root: Path
-    task: str = BUILD
-    force: bool = False
-    dry_run: bool = False
-    keep_going: bool = False
-    local_only: bool = False
-    durable: bool = False
-    wait_s: float | None = Field(default=None, gt=0, le=MOST_WAIT_S)
+    task: str = _USUAL.task
+    force: bool = _USUAL.force
+    dry_run: bool = _USUAL.dry_run
+    keep_going: bool = _USUAL.keep_going
+    local_only: bool = _USUAL.local_only
+    durable: bool = _USUAL.durable
+    wait_s: float | None = Field(default=_USUAL.wait_s, gt=0, le=MOST_WAIT_S)
     priority: PriorityName | None = None
     config_id: str | None = None
     configuration: dict[str, Any] | None = None
     template: str | None = None
     variables: dict[str, bool | int | float | str] = Field(default_factory=dict)
     profile: str | None = None
-    explain: bool = False
+    explain: bool = _USUAL.explain
     verify: int | None = Field(default=None, ge=2, le=MOST_RUNS)
-    retry: int = Field(default=0, ge=0, le=MOST_RETRIES)
-    trace_inputs: bool = False
+    retry: int = Field(default=_USUAL.retries, ge=0, le=MOST_RETRIES)
+    trace_inputs: bool = _USUAL.trace_inputs
     environment: dict[str, str] = Field(default_factory=dict)
-    actor: str = "local"
+    actor: str = _USUAL.actor
     since: str | None = Field(default=None, max_length=MOST_REVISION_CHARACTERS)
     detail: Literal["all", "changed"] = "all"
 
@@ -77,7 +78,7 @@ class BuildBody(PackageBuildBody):
     """A request for a build of ``packages``; without any, of all. The rest is as with
     ``POST /api/build/{name}``."""
 
-    packages: tuple[str, ...] = ()
+    packages: tuple[str, ...] = _USUAL.packages
 
 
 async def asked_build(
@@ -117,7 +118,7 @@ async def asked_build(
             )
         choice = replace(choice, isolation=WORKSPACE, local_only=True)
     packages = body.packages or said.packages
-    task = (said.task or BUILD) if body.task == BUILD else body.task
+    task = said.task or body.task if body.task == _USUAL.task else body.task
     changed = None
     if body.since is not None:
         workspace = await service.builder.workspace(directory)
