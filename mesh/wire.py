@@ -42,6 +42,7 @@ Key = Annotated[bytes, Limit(32, 32)]  # an Ed25519 public key: who somebody is
 Hash = Annotated[bytes, Limit(32, 32)]  # BLAKE3
 ShortHash = Annotated[bytes, Limit(8, 8)]  # the beginning of one, to notice a difference
 Signature = Annotated[bytes, Limit(64, 64)]
+RandomId = Annotated[bytes, Limit(16, 16)]  # chance: names a question, a transfer or a lease
 Counter = Annotated[int, Limit(0, MAX_COUNTER)]
 Name = Annotated[str, Limit(1, 128)]
 Text = Annotated[str, Limit(0, 1024)]

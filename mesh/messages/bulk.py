@@ -11,14 +11,12 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from buildnet.mesh.messages.kinds import Message, Priority, message
-from buildnet.mesh.wire import MAX_COUNTER, Counter, Hash, Key, Limit, Wire
+from buildnet.mesh.wire import MAX_COUNTER, Counter, Hash, Key, Limit, RandomId, Wire
 
 CHUNK = 72
 CHUNK_BYTES = 256 * 1024
 MAX_REQUEST_BYTES = 1024
 """A frame of the requester, opened."""
-
-_Ticket = Annotated[bytes, Limit(16, 16)]
 
 
 @message(
@@ -83,5 +81,5 @@ class BulkVisit(Wire):
     the handshake both connections are spliced and the ends run their own handshake inside.
     """
 
-    ticket: _Ticket
+    ticket: RandomId
     target: Key | None

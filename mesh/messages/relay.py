@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from buildnet.mesh.messages.kinds import Message, Priority, message
-from buildnet.mesh.wire import Counter, Key, Limit
+from buildnet.mesh.wire import Counter, Key, Limit, RandomId
 
 MAX_RELAYED_BYTES = 62 * 1024
 _Data = Annotated[bytes, Limit(0, MAX_RELAYED_BYTES)]
 _Reason = Annotated[str, Limit(0, 64)]
-_Ticket = Annotated[bytes, Limit(16, 16)]
 
 
 @message(
@@ -91,5 +90,5 @@ class RelayClose(Message):
 class BulkOffer(Message):
     """``source`` waits at the sender with ``ticket`` for a bulk connection."""
 
-    ticket: _Ticket
+    ticket: RandomId
     source: Key

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from buildnet.mesh.messages.kinds import Message, Priority, message
-from buildnet.mesh.wire import Limit, Text
+from buildnet.mesh.wire import Limit, RandomId, Text
 from buildnet.pool.messages.results import WireDigest
 
 MAX_DESCRIPTION_BYTES = 64 * 1024
 """Of an encoded ``Action`` or ``Command``."""
 
-_RequestId = Annotated[bytes, Limit(16, 16)]
 _Description = Annotated[bytes, Limit(0, MAX_DESCRIPTION_BYTES)]
 
 
@@ -29,7 +28,7 @@ class AttestAsk(Message):
     """State the provenance of a result. ``action`` names it; the messages of that name and of its
     command come along, for who ran it need not have them any more."""
 
-    request: _RequestId
+    request: RandomId
     action: WireDigest
     described: _Description
     command: _Description
@@ -47,6 +46,6 @@ class AttestAnswer(Message):
     """``statement``: the DSSE envelope as JSON, a blob of the sender; None: ``refused`` says why
     there is none."""
 
-    request: _RequestId
+    request: RandomId
     statement: WireDigest | None
     refused: Text | None

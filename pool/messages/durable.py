@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from buildnet.mesh.messages.kinds import Message, Priority, message
-from buildnet.mesh.wire import Counter, Limit, Name, Text, Wire
+from buildnet.mesh.wire import Counter, Limit, Name, RandomId, Text, Wire
 from buildnet.pool.messages.lending import WireOrders
 from buildnet.pool.messages.results import WireDigest
 from buildnet.pool.warrant import Attempt, Warrant
@@ -20,7 +20,7 @@ MAX_WATCHED_BYTES = 32 * 1024
 KEPT = b"kept"
 """In place of events: see :class:`WatchTold`."""
 
-WatchId = Annotated[bytes, Limit(16, 16)]
+WatchId = RandomId
 
 
 @message(

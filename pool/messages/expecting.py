@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from buildnet.mesh.messages.kinds import Message, Priority, message
-from buildnet.mesh.wire import Limit, Name
+from buildnet.mesh.wire import Limit, Name, RandomId
 from buildnet.pool.messages.results import WireDigest
 
 MAX_EXPECTED = 512
@@ -15,7 +15,7 @@ MAX_EXPECTED = 512
 MAX_EXPECTED_TOOLS = 64
 LONGEST_MS = 60_000
 
-WatchId = Annotated[bytes, Limit(16, 16)]
+WatchId = RandomId
 
 
 @message(

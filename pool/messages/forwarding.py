@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from buildnet.mesh.messages.kinds import Message, Priority, message
-from buildnet.mesh.wire import Limit, Wire
+from buildnet.mesh.wire import Limit, RandomId, Wire
 
 MAX_BODY_BYTES = 32 * 1024
 """Of a request; and of one part of an answer."""
@@ -15,8 +15,6 @@ MAX_ANSWER_BYTES = 8 << 20
 """As it is sent: deflated, where who asked takes that."""
 MAX_UNPACKED_BYTES = 16 << 20
 MAX_HEADERS = 16
-
-_Id = Annotated[bytes, Limit(16, 16)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,7 @@ class ForwardAsk(Message):
     """A request, whole. ``target``: path and query; among the headers is the credential, if any;
     with ``accept-encoding`` ``deflate`` the answer's body may be deflated (RFC 1950)."""
 
-    request: _Id
+    request: RandomId
     method: Annotated[str, Limit(1, 16)]
     target: Annotated[str, Limit(1, 4096)]
     headers: Annotated[tuple[WireHeader, ...], Limit(1, MAX_HEADERS)]
@@ -58,7 +56,7 @@ class ForwardAsk(Message):
 class ForwardAnswer(Message):
     """A part of the answer; ``status`` and headers stand in each."""
 
-    request: _Id
+    request: RandomId
     status: Annotated[int, Limit(100, 599)]
     headers: Annotated[tuple[WireHeader, ...], Limit(0, MAX_HEADERS)]
     part: Annotated[bytes, Limit(0, MAX_BODY_BYTES)]

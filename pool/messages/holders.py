@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from buildnet.mesh.messages.kinds import Message, Priority, message
-from buildnet.mesh.wire import Limit
+from buildnet.mesh.wire import Limit, RandomId
 from buildnet.pool.messages.results import WireDigest
 
 MAX_BLOBS = 256
-
-_Request = Annotated[bytes, Limit(16, 16)]
 
 
 @message(
@@ -25,7 +23,7 @@ _Request = Annotated[bytes, Limit(16, 16)]
 class HoldersAsk(Message):
     """Which of these blobs do you have?"""
 
-    request: _Request
+    request: RandomId
     blobs: Annotated[tuple[WireDigest, ...], Limit(1, MAX_BLOBS)]
 
 
@@ -40,5 +38,5 @@ class HoldersAsk(Message):
 class HoldersAnswer(Message):
     """``has``: the places in the question of the blobs that the sender has, from 0."""
 
-    request: _Request
+    request: RandomId
     has: Annotated[tuple[Annotated[int, Limit(0, MAX_BLOBS - 1)], ...], Limit(0, MAX_BLOBS)]

@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from buildnet.mesh.messages.kinds import Message, Priority, message
-from buildnet.mesh.wire import Limit, Text
+from buildnet.mesh.wire import Limit, RandomId, Text
 
 MAX_CHANGE_CHARACTERS = 16 * 1024
-
-_RequestId = Annotated[bytes, Limit(16, 16)]
 
 
 @message(
@@ -25,7 +23,7 @@ class HostAsk(Message):
     """Change the terms of the receiver's host. ``change``: a JSON object of those that change,
     by name; ``{}`` only asks what is in flight. ``actor``: who asks, for the ledger."""
 
-    request: _RequestId
+    request: RandomId
     change: Annotated[str, Limit(2, MAX_CHANGE_CHARACTERS)]
     actor: Annotated[str, Limit(0, 128)]
 
@@ -43,7 +41,7 @@ class HostAnswer(Message):
     many it has granted to others; ``running``: how many commands of others run; ``builds``: how
     many builds it drives."""
 
-    request: _RequestId
+    request: RandomId
     refused: Text | None
     hint: Text
     draining: bool

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from buildnet.mesh.messages.kinds import Message, Priority, message
-from buildnet.mesh.wire import Limit, Text
+from buildnet.mesh.wire import Limit, RandomId, Text
 from buildnet.pool.messages.results import SharedResult
 from buildnet.pool.messages.work import MAX_OUTPUTS
-
-RequestId = Annotated[bytes, Limit(16, 16)]
 
 
 @message(
@@ -27,7 +25,7 @@ class ResultKeep(Message):
     """Keep this result. ``declared``: the outputs of its action, which runs in
     ``working_directory``."""
 
-    request: RequestId
+    request: RandomId
     result: SharedResult
     working_directory: Annotated[str, Limit(0, 4096)]
     declared: Annotated[tuple[Annotated[str, Limit(1, 4096)], ...], Limit(0, MAX_OUTPUTS)]
@@ -44,5 +42,5 @@ class ResultKeep(Message):
 class ResultKept(Message):
     """The result is kept whole; or ``problem`` says why not."""
 
-    request: RequestId
+    request: RandomId
     problem: Text | None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from buildnet.mesh.messages.kinds import Message, Priority, message
-from buildnet.mesh.wire import Counter, Key, Limit, Name, Text, Wire
+from buildnet.mesh.wire import Counter, Key, Limit, Name, RandomId, Text, Wire
 from buildnet.pool import demand
 from buildnet.pool.leases import Amount
 
@@ -16,7 +16,7 @@ MAX_OWNERS = 512
 MAX_WANTS = 16
 MAX_LEASES = 1024
 
-LeaseId = Annotated[bytes, Limit(16, 16)]
+LeaseId = RandomId
 _Slots = Annotated[int, Limit(0, 4096)]
 
 

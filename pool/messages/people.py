@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from buildnet.mesh.messages.kinds import Message, Priority, message
-from buildnet.mesh.wire import Limit, Text
+from buildnet.mesh.wire import Limit, RandomId, Text
 
 MAX_FOUND_CHARACTERS = 40 * 1024
 LIST, END, HAND_OVER = "list", "end", "hand over"
 
-_RequestId = Annotated[bytes, Limit(16, 16)]
 _Name = Annotated[str, Limit(0, 128)]
 
 
@@ -27,7 +26,7 @@ class SessionsAsk(Message):
     """``what``: list who uses the receiver, end the session ``whose``, or hand over the builds of
     ``whose`` to the actor ``to``; ``actor``: who asks, for the ledger."""
 
-    request: _RequestId
+    request: RandomId
     what: Annotated[str, Limit(1, 16)]
     whose: _Name
     to: _Name
@@ -48,7 +47,7 @@ class SessionsAnswer(Message):
     there, of the session that ended, or of the builds that were handed over; ``left_out``: how many
     are not in it for want of room."""
 
-    request: _RequestId
+    request: RandomId
     refused: Text | None
     hint: Text
     found: Annotated[str, Limit(2, MAX_FOUND_CHARACTERS)]

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from buildnet.mesh.messages.kinds import Message, Priority, message
-from buildnet.mesh.wire import Counter, Key, Limit, Name, Text, Wire
+from buildnet.mesh.wire import Counter, Key, Limit, Name, RandomId, Text, Wire
 from buildnet.pool.messages.lending import WireHowFar, WireOrders
 
 MAX_LISTED = 64
 """Builds in one message."""
 
-_Request = Annotated[bytes, Limit(16, 16)]
 _Id = Annotated[str, Limit(0, 128)]
 _Word = Annotated[str, Limit(0, 128)]
 
@@ -46,7 +45,7 @@ class WireQueued(Wire):
 class QueueLook(Message):
     """Who is in the queue?"""
 
-    request: _Request
+    request: RandomId
 
 
 @message(
@@ -61,7 +60,7 @@ class QueuePage(Message):
     """A part of the queue, who comes next first; after the ``last`` no more comes. ``paused``: by
     whom all of it is, None: it is not."""
 
-    request: _Request
+    request: RandomId
     builds: Annotated[tuple[WireQueued, ...], Limit(0, MAX_LISTED)]
     paused: _Word | None
     last: bool
@@ -80,7 +79,7 @@ class QueueChange(Message):
     queue. ``what``: ``pause``, ``resume``, ``cancel``, ``priority`` or ``move``; ``value``: the
     weight or the place (from 1)."""
 
-    request: _Request
+    request: RandomId
     what: Name
     build: _Id
     value: Counter
@@ -100,7 +99,7 @@ class QueueAnswer(Message):
     ``since_ms`` (as of QueueHeld; 0: it went on already); or not, and why: ``code`` and
     ``message`` of an error, and a hint."""
 
-    request: _Request
+    request: RandomId
     build: _Id
     before: _Id
     code: _Word

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.messages.kinds import Message, Priority, message
-from buildnet.mesh.wire import Counter, Hash, Key, Limit, Signature, Text, Wire
+from buildnet.mesh.wire import Counter, Hash, Key, Limit, RandomId, Signature, Text, Wire
 
 MAX_ASKED = 512
 """Actions in one question."""
@@ -15,8 +15,6 @@ MAX_ANSWER_BYTES = 48 * 1024
 """Of encoded results in one answer."""
 MAX_RESULT_BYTES = 32 * 1024
 """A longer one is fetched like any blob."""
-
-_Id = Annotated[bytes, Limit(16, 16)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +66,7 @@ class ResultAsk(Message):
     """Have you results of these actions? ``phase``: else the sender runs them itself, sooner or
     later (1) or at once (2); 0: it does not."""
 
-    request: _Id
+    request: RandomId
     actions: Annotated[tuple[WireDigest, ...], Limit(1, MAX_ASKED)]
     phase: Annotated[int, Limit(0, 2)]
 
@@ -86,7 +84,7 @@ class ResultAnswer(Message):
     ``running``: what it has none of, but its own builds run now; ``starting``: or are about to;
     ``intended``: or will sooner or later."""
 
-    request: _Id
+    request: RandomId
     results: Annotated[tuple[SharedResult, ...], Limit(0, MAX_ASKED)]
     last: bool
     running: Annotated[tuple[WireDigest, ...], Limit(0, MAX_ASKED)]

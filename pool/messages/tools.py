@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from buildnet.mesh.messages.kinds import Message, Priority, message
-from buildnet.mesh.wire import Limit, Name, Wire
+from buildnet.mesh.wire import Limit, Name, RandomId, Wire
 from buildnet.pool.messages.work import Setting
 
 MAX_TOOLS = 64
 """Of one question: declared tools, and as many other programs."""
-
-_Id = Annotated[bytes, Limit(16, 16)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +37,7 @@ class ToolsAsk(Message):
     """Have you these tools? None: of what platform are you? ``words``: other programs that a
     command names."""
 
-    request: _Id
+    request: RandomId
     tools: Annotated[tuple[Name, ...], Limit(0, MAX_TOOLS)]
     words: Annotated[tuple[Name, ...], Limit(0, MAX_TOOLS)]
 
@@ -56,7 +54,7 @@ class ToolsAnswer(Message):
     """What the sender has, none if it lends nothing now; ``platform``: what keys say of its host.
     ``words``: identities by program."""
 
-    request: _Id
+    request: RandomId
     platform: Annotated[tuple[Setting, ...], Limit(0, 16)]
     tools: Annotated[tuple[ToolTold, ...], Limit(0, MAX_TOOLS)]
     words: Annotated[tuple[Setting, ...], Limit(0, MAX_TOOLS)]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from buildnet.mesh.link.envelope import MAX_ENVELOPE_BYTES
 from buildnet.mesh.messages.kinds import Message, Priority, message
-from buildnet.mesh.wire import Counter, Limit, Name, Text, Wire
+from buildnet.mesh.wire import Counter, Limit, Name, RandomId, Text, Wire
 from buildnet.pool.messages.lending import LeaseId
 from buildnet.pool.messages.results import SharedResult, WireDigest
 from buildnet.pool.timeline import MAX_PARTS
@@ -30,7 +30,7 @@ MAX_ENCLOSED = 64
 MAX_ENCLOSED_BYTES = 4 * 1024
 """Of one of them."""
 
-WorkId = Annotated[bytes, Limit(16, 16)]
+WorkId = RandomId
 _Blobs = Annotated[
     tuple[Annotated[bytes, Limit(0, MAX_ENCLOSED_BYTES)], ...], Limit(0, MAX_ENCLOSED)
 ]
