@@ -73,7 +73,10 @@ def _nodes_text(cpu: dict[str, Any], execution: dict[str, Any]) -> str:
     if execution.get("local_only"):
         return "this one"
     named = [str(one["node_id"]) for one in cpu.get("node_allocations", [])]
-    return escaped(", ".join(named)) if named else str(execution.get("max_nodes") or "all")
+    if not named:
+        return str(execution.get("max_nodes") or "all")
+    # The asked one takes part without being named; which of the names is its own, it alone knows.
+    return escaped(", ".join(named) + ("" if "local" in named else " and the asked one"))
 
 
 @app.command("show")

@@ -17,6 +17,8 @@ export function zoneOf(offer: Offer): ZoneName {
 }
 
 const USUAL_DISK_GB = 10;
+/** The smallest piece of memory or storage. */
+export const LEAST_GB = 0.5;
 
 /** Put what was offered into its zone, with what is free of it now. `offer.node` is the node's id. */
 export function added(draft: Draft, offer: Offer, nodes: readonly PoolNode[]): Draft {
@@ -35,12 +37,12 @@ export function added(draft: Draft, offer: Offer, nodes: readonly PoolNode[]): D
       return withCores(grown, [...draft.cpu.pieces, { key, node: call, cores, specific: [] }]);
     }
     case "memory": {
-      const gb = Math.max(0.5, halves((node.freeMemoryGb ?? node.memoryGb ?? 1) / 2));
+      const gb = Math.max(LEAST_GB, halves((node.freeMemoryGb ?? node.memoryGb ?? 1) / 2));
       return withMemory(grown, [...draft.memory.pieces, { key, node: call, gb }]);
     }
     case "storage": {
       const free = node.volumes.find((volume) => volume.path === offer.path)?.freeGb;
-      const gb = Math.max(0.5, Math.min(USUAL_DISK_GB, halves((free ?? USUAL_DISK_GB) / 2)));
+      const gb = Math.max(LEAST_GB, Math.min(USUAL_DISK_GB, halves((free ?? USUAL_DISK_GB) / 2)));
       const purpose = freePurposes(draft, nodes, node)[0];
       if (purpose === undefined) return draft;
       return {

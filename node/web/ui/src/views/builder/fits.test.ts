@@ -1,9 +1,10 @@
 import { expect, test } from "vitest";
 import { EMPTY } from "@/views/builder/draft";
 import { added, type Offer, type ZoneName } from "@/views/builder/edits";
-import { standingOf, standingOfProgram, verdict } from "@/views/builder/fits";
+import { saidOf, standingOf, standingOfProgram, verdict } from "@/views/builder/fits";
 import { node, POOL } from "@/views/builder/testing";
 
+const DISK = { path: "/", storageClass: "ssd", totalGb: 200 };
 const says = (offer: Offer, zone: ZoneName, draft = EMPTY) => {
   const { takes, words } = verdict(offer, zone, draft, POOL);
   return `${takes ? "yes" : "no"}: ${words}`;
@@ -23,6 +24,25 @@ test("a zone says yes with what is free, or no and why", () => {
   expect(says(cpu("dora"), "cpu")).toBe("no: that node is not in the pool any more");
   expect(says({ kind: "tool", name: "ffmpeg" }, "programs")).toBe("yes: ffmpeg is on berta");
   expect(says({ kind: "tool", name: "bazel" }, "programs")).toMatch(/^no: bazel is on no node/);
+});
+
+test("who takes what is in use now says that it will wait", () => {
+  const full = [
+    node("anna", { freeCores: 0, freeMemoryGb: 0.2, volumes: [{ ...DISK, freeGb: 0.1 }] }),
+  ];
+  const spoken = (offer: Offer, zone: ZoneName, pool = full) =>
+    saidOf(verdict(offer, zone, EMPTY, pool), zone);
+  expect(spoken(cpu("anna"), "cpu")).toBe("Yes, but it will wait: 0 of 8 cores of anna are free");
+  expect(spoken({ kind: "memory", node: "id-anna" }, "memory")).toMatch(
+    /^Yes, but it will wait: 0.2 GiB/,
+  );
+  expect(spoken({ kind: "storage", node: "id-anna", path: "/" }, "storage")).toMatch(
+    /^Yes, but too little is free: 0.1 GiB/,
+  );
+  expect(spoken(cpu("anna"), "cpu", POOL)).toMatch(/^Yes: 4 of 8/);
+  expect(spoken(cpu("cara"), "cpu", POOL)).toBe("No: cara is offline");
+  const untold = [node("anna", { freeCores: null })];
+  expect(spoken(cpu("anna"), "cpu", untold)).toBe("Yes: unknown of 8 cores of anna are free");
 });
 
 test("nothing is taken twice", () => {

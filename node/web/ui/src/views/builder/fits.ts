@@ -1,10 +1,12 @@
 import type { Draft, ProgramPiece } from "@/views/builder/draft";
-import { freePurposes, type Offer, type ZoneName, zoneOf } from "@/views/builder/edits";
+import { freePurposes, LEAST_GB, type Offer, type ZoneName, zoneOf } from "@/views/builder/edits";
 import { nodeCalled, offeredPrograms, type PoolNode } from "@/views/builder/pool-nodes";
 
 /** Whether a zone takes something, and why (not). */
 export interface Verdict {
   readonly takes: boolean;
+  /** It is taken, and there is too little of it now. */
+  readonly short: boolean;
   readonly words: string;
 }
 
@@ -45,16 +47,22 @@ export function verdict(
   switch (offer.kind) {
     case "cpu":
       if (has(draft.cpu.pieces)) return no("chosen already: change the number of its cores");
-      return yes(`${node.freeCores} of ${node.cores} cores of ${node.name} are free`);
+      return yes(
+        `${node.freeCores ?? "unknown"} of ${node.cores ?? "unknown"} cores of ${node.name} are free`,
+        node.freeCores === 0,
+      );
     case "memory":
       if (has(draft.memory.pieces)) return no("chosen already: change the amount of its memory");
-      return yes(`${gib(node.freeMemoryGb)} of ${gib(node.memoryGb)} of ${node.name} are free`);
+      return yes(
+        `${gib(node.freeMemoryGb)} of ${gib(node.memoryGb)} of ${node.name} are free`,
+        isLess(node.freeMemoryGb),
+      );
     case "storage": {
       if (freePurposes(draft, nodes, node).length === 0) {
         return no("chosen already, for every purpose");
       }
       const free = node.volumes.find((volume) => volume.path === offer.path)?.freeGb ?? null;
-      return yes(`${gib(free)} are free on ${node.name}`);
+      return yes(`${gib(free)} are free on ${node.name}`, isLess(free));
     }
   }
 }
@@ -125,10 +133,22 @@ function listed(names: readonly string[]): string {
   return names.length > 3 ? `${shown} and ${names.length - 3} more` : shown;
 }
 
-function yes(words: string): Verdict {
-  return { takes: true, words };
+/** Whether there is less of it than the smallest piece. */
+function isLess(freeGb: number | null): boolean {
+  return freeGb !== null && freeGb < LEAST_GB;
+}
+
+function yes(words: string, short = false): Verdict {
+  return { takes: true, short, words };
 }
 
 function no(words: string): Verdict {
-  return { takes: false, words };
+  return { takes: false, short: false, words };
+}
+
+/** A verdict as it is said: "Yes: 4 of 8 cores of anna are free". */
+export function saidOf({ takes, short, words }: Verdict, zone: ZoneName): string {
+  if (!takes) return `No: ${words}`;
+  if (!short) return `Yes: ${words}`;
+  return `Yes, but ${zone === "storage" ? "too little is free" : "it will wait"}: ${words}`;
 }

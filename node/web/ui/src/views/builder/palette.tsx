@@ -34,23 +34,27 @@ export function Palette(shaping: Shaping) {
   const programs = offeredPrograms(shaping.nodes).filter(({ name, nodes: on }) => has(name, ...on));
   const shownNodes = nodes.slice(0, times * NODES_AT_ONCE);
   const shownPrograms = programs.slice(0, times * PROGRAMS_AT_ONCE);
+  const isFound = nodes.length + programs.length > 0;
   const more = nodes.length - shownNodes.length + programs.length - shownPrograms.length;
   return (
     <section className="palette card" aria-label="Palette">
       <div className="palette-search">
         <SearchBox label="Find a node or a tool" value={text} onChange={setText} />
       </div>
-      <h2>Nodes</h2>
-      {nodes.length === 0 && <p className="soft small">No node is called so.</p>}
+      {!isFound && (
+        <p className="soft small">
+          {wanted === ""
+            ? "No node is known yet."
+            : "No node is called so, and none that can be given work has such a tool."}
+        </p>
+      )}
+      {nodes.length > 0 && <h2>Nodes</h2>}
       <ul className="palette-list">
         {shownNodes.map((node) => (
           <NodePieces key={node.id} node={node} shaping={shaping} />
         ))}
       </ul>
-      <h2>Tools and runtimes</h2>
-      {programs.length === 0 && (
-        <p className="soft small">No node that can be given work has such a tool.</p>
-      )}
+      {programs.length > 0 && <h2>Tools and runtimes</h2>}
       <ul className="palette-list programs">
         {shownPrograms.map((program) => (
           <li key={`${program.kind} ${program.name}`}>

@@ -5,7 +5,7 @@ import { useFilter } from "@/components/url-state";
 import { usePoolNodes } from "@/live/pool-nodes";
 import { added, type Offer, type ZoneName, zoneOf } from "@/views/builder/edits";
 import { NO_FAULTS } from "@/views/builder/faults";
-import { type Verdict, verdict, ZONE_TITLES } from "@/views/builder/fits";
+import { saidOf, type Verdict, verdict, ZONE_TITLES } from "@/views/builder/fits";
 import { How } from "@/views/builder/how";
 import { Palette } from "@/views/builder/palette";
 import { poolNodes } from "@/views/builder/pool-nodes";
@@ -21,8 +21,8 @@ const nameOf = (source: Draggable) => String(source.data.name);
 function answer(source: Draggable, target: Droppable | null): string {
   if (target === null) return "over no zone";
   const says = target.data.says as (offer: Offer) => Verdict;
-  const { takes, words } = says(source.data.offer as Offer);
-  return `over ${ZONE_TITLES[target.data.zone as ZoneName]}. ${takes ? "Yes" : "No"}: ${words}`;
+  const zone = target.data.zone as ZoneName;
+  return `over ${ZONE_TITLES[zone]}. ${saidOf(says(source.data.offer as Offer), zone)}`;
 }
 
 const SPOKEN: Spoken = {

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { EMPTY, fromDocument } from "@/views/builder/draft";
 import { added } from "@/views/builder/edits";
-import { chosenNodes, linkOf, sharesOf } from "@/views/builder/summary";
-import { POOL } from "@/views/builder/testing";
+import { askedBesides, chosenNodes, linkOf, sharesOf } from "@/views/builder/summary";
+import { node, POOL } from "@/views/builder/testing";
 
 test("shares are of the nodes that can be given work", () => {
   const draft = added(
@@ -40,4 +40,33 @@ test("a link is found from both of its ends", () => {
   const links = [link] as unknown as Parameters<typeof linkOf>[0];
   expect(linkOf(links, "b", "a")).toBe(link);
   expect(linkOf(links, "a", "c")).toBeUndefined();
+});
+
+const shaped = (total: number, ...named: string[]) => {
+  const pieces = named.map((name) => ({ key: name, node: name, cores: 2, specific: [] }));
+  return { ...EMPTY, cpu: { ...EMPTY.cpu, total, pieces } };
+};
+
+test("the asked node takes part besides those that are named, and counts", () => {
+  const draft = shaped(0, "berta");
+  expect(askedBesides(draft, POOL)).toEqual({ node: POOL[0], cores: 4 });
+  expect(sharesOf(draft, POOL).cores.chosen).toBe(6);
+});
+
+test("a number in all bounds the asked node, too", () => {
+  expect(askedBesides(shaped(3, "berta"), POOL)?.cores).toBe(3);
+  expect(sharesOf(shaped(3, "berta"), POOL).cores.chosen).toBe(3);
+});
+
+test.each([
+  ["is named", shaped(0, "local", "berta"), POOL],
+  ["is named by its name", shaped(0, "anna"), POOL],
+  ["is one of all, where none is named", EMPTY, POOL],
+  [
+    "only watches",
+    shaped(0, "berta"),
+    [node("anna", { thisNode: true, away: "watches" }), node("berta")],
+  ],
+])("the asked node is not told besides where it %s", (_, draft, nodes) => {
+  expect(askedBesides(draft, nodes)).toBeNull();
 });

@@ -24,9 +24,10 @@ export function sharesOf(draft: Draft, nodes: readonly PoolNode[]): Shares {
     .filter((piece) => piece.cores === 0 && piece.specific.length === 0)
     .reduce((total, piece) => total + (nodeCalled(nodes, piece.node)?.cores ?? 0), 0);
   const named = coresOf(draft) + wholeNodes;
+  const besides = draft.cpu.total > 0 ? 0 : (askedBesides(draft, nodes)?.cores ?? 0);
   return {
     cores: {
-      chosen: Math.max(draft.cpu.total, named) || null,
+      chosen: Math.max(draft.cpu.total, named + besides) || null,
       of: sum((node) => node.cores),
     },
     memoryGb: {
@@ -38,6 +39,22 @@ export function sharesOf(draft: Draft, nodes: readonly PoolNode[]): Shares {
       of: sum((node) => node.volumes.reduce((total, volume) => total + (volume.freeGb ?? 0), 0)),
     },
   };
+}
+
+/**
+ * The asked node, where a draft names cores of others alone: it takes part all the same, with `cores`,
+ * of all that are used at once where the draft says how many those are. null: that is not so.
+ */
+export function askedBesides(
+  draft: Draft,
+  nodes: readonly PoolNode[],
+): { node: PoolNode; cores: number | null } | null {
+  const node = nodes.find((each) => each.thisNode);
+  if (node === undefined || node.away !== null || draft.cpu.pieces.length === 0) return null;
+  if (draft.cpu.pieces.some((piece) => nodeCalled(nodes, piece.node) === node)) return null;
+  const free = node.freeCores;
+  const { total } = draft.cpu;
+  return { node, cores: free !== null && total > 0 ? Math.min(free, total) : free };
 }
 
 /** The nodes that a draft names, each once. */

@@ -1,11 +1,11 @@
 import { useDragOperation, useDroppable } from "@dnd-kit/react";
-import { Ban, CircleCheck } from "lucide-react";
+import { Ban, CircleCheck, TriangleAlert } from "lucide-react";
 import type { ReactNode } from "react";
 import type { Draft } from "@/views/builder/draft";
 import type { Offer, ZoneName } from "@/views/builder/edits";
 import { FaultLines } from "@/views/builder/fault-lines";
 import type { Fault } from "@/views/builder/faults";
-import { verdict, ZONE_TITLES } from "@/views/builder/fits";
+import { saidOf, verdict, ZONE_TITLES } from "@/views/builder/fits";
 import type { PoolNode } from "@/views/builder/pool-nodes";
 
 /** A place for pieces; tells whether it takes what is dragged, and why not. */
@@ -18,6 +18,7 @@ export function ZoneBox({
   empty,
   refused,
   isEmpty,
+  besides,
   children,
 }: {
   zone: ZoneName;
@@ -31,6 +32,8 @@ export function ZoneBox({
   /** Why it did not take what was dropped last. */
   refused: string | null;
   isEmpty: boolean;
+  /** What takes part without being a piece. */
+  besides?: ReactNode;
   children: ReactNode;
 }) {
   const says = (offer: Offer) => verdict(offer, zone, draft, nodes);
@@ -39,7 +42,10 @@ export function ZoneBox({
   const offer = source ? (source.data.offer as Offer) : null;
   const found = offer === null ? null : says(offer);
   const look = ["zone", "card"];
-  if (found !== null) look.push(found.takes ? "takes" : "refuses");
+  if (found !== null) {
+    look.push(found.takes ? "takes" : "refuses");
+    if (found.short) look.push("short");
+  }
   if (isDropTarget) look.push("over");
   return (
     <section ref={ref} className={look.join(" ")} aria-label={ZONE_TITLES[zone]} data-zone={zone}>
@@ -49,9 +55,14 @@ export function ZoneBox({
           total
         ) : (
           <p className="zone-verdict">
-            {found.takes ? <CircleCheck aria-hidden size={16} /> : <Ban aria-hidden size={16} />}
-            {found.takes ? "Yes: " : "No: "}
-            {found.words}
+            {found.short ? (
+              <TriangleAlert aria-hidden size={16} />
+            ) : found.takes ? (
+              <CircleCheck aria-hidden size={16} />
+            ) : (
+              <Ban aria-hidden size={16} />
+            )}
+            {saidOf(found, zone)}
           </p>
         )}
       </header>
@@ -62,6 +73,7 @@ export function ZoneBox({
       )}
       {isEmpty && <p className="soft small zone-empty">{empty}</p>}
       <ul className="zone-pieces">{children}</ul>
+      {besides}
       <FaultLines faults={faults} />
     </section>
   );

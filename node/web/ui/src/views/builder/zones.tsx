@@ -1,7 +1,7 @@
+import { plural } from "@/format/format";
 import { type Draft, STORAGE_CLASSES, type StorageClass } from "@/views/builder/draft";
 import {
   amounted,
-  coresOf,
   memoryOf,
   removed,
   totalled,
@@ -13,6 +13,7 @@ import type { PlacedFaults } from "@/views/builder/faults";
 import { gib } from "@/views/builder/fits";
 import { AmountPiece, StoragePiece, ToolPiece } from "@/views/builder/pieces";
 import type { PoolNode } from "@/views/builder/pool-nodes";
+import { askedBesides, sharesOf } from "@/views/builder/summary";
 import { ZoneBox } from "@/views/builder/zone";
 
 /** The four zones with their pieces. */
@@ -42,17 +43,19 @@ export function Zones({
     onRemove: () => onEdit(removed(draft, key)),
     onAmount: (amount: number) => onEdit(amounted(draft, key, amount), `amount ${key}`),
   });
+  const besides = askedBesides(draft, nodes);
   return (
     <div className="zones">
       <ZoneBox
         {...box("cpu")}
+        besides={besides !== null && <AskedBesides {...besides} total={draft.cpu.total} />}
         isEmpty={draft.cpu.pieces.length === 0}
         empty="Nothing is chosen: a build takes the cores that are free in the whole pool."
         total={
           <Total
             label="Cores in all"
             value={draft.cpu.total}
-            least={draft.cpu.pieces.length > 0 ? `${coresOf(draft)}` : "all"}
+            least={draft.cpu.pieces.length > 0 ? `${sharesOf(draft, nodes).cores.chosen}` : "all"}
             step={1}
             onChange={(total) => onEdit(totalled(draft, "cpu", Math.round(total)), "cpu total")}
           />
@@ -142,6 +145,32 @@ export function Zones({
         ))}
       </ZoneBox>
     </div>
+  );
+}
+
+/** The node that is asked for the build, which nobody has to name. */
+function AskedBesides({
+  node,
+  cores,
+  total,
+}: {
+  node: PoolNode;
+  cores: number | null;
+  /** Of all nodes; 0: without a bound. */
+  total: number;
+}) {
+  const free = cores === null ? "the cores that are free" : plural(cores, "free core");
+  return (
+    <p className="zone-asked small">
+      <strong className="ellipsis">{node.name}</strong>
+      <span className="small soft">
+        The asked node{" "}
+        {total > 0
+          ? `has its part of the ${total}, with at most ${free}`
+          : `takes part too, with ${free} of its own`}
+        . To give it fewer, add its cores here.
+      </span>
+    </p>
   );
 }
 
