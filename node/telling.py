@@ -58,11 +58,15 @@ class Telling:
     def new_report(
         self, task: TaskId, status: Status, prepared: Prepared | None = None
     ) -> TaskReport:
-        """Begin a report; what is known of where a result came from stands in it."""
+        """Begin a report; what is known of where a result came from stands in it, and, whatever
+        becomes of the task, what it depends on."""
         node = prepared.node if prepared is not None and prepared.node else self.node_id
         report = TaskReport.of(task, node, status, prepared)
         known = self.tasks.get(task)
         report.shard = None if known is None else known.shard
+        if known is not None and prepared is None:
+            split = self.tasks.get(known.depends_on[0]) if known.is_gathered else None
+            report.depends_on = (known if split is None else split).depends_on
         return report
 
     def require_shards(self, task: Task) -> None:

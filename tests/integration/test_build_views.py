@@ -67,6 +67,21 @@ def test_a_build_has_its_graph_also_where_nothing_was_to_do(node: Node, tmp_path
     assert tasks(node, first)["app"] == (None, ["base"])
 
 
+def test_a_build_that_failed_keeps_its_graph(node: Node, tmp_path: Path) -> None:
+    root = workspace(tmp_path / "w")
+    (root / "buildnet.yaml").write_text(SHOP.replace("mkdir -p", "false &&"))
+    failed = data(node, "build", "-C", str(root), code=1)
+    assert failed["status"] == "failed"
+    node.stop()
+    node.start()
+    assert tasks(node, failed) == {"base": ("libs/base", []), "app": ("app", ["base"])}
+    told = node.get(f"/api/build/{failed['build_id']}")["packages"]
+    assert [(one["status"], one["depends_on"]) for one in told] == [
+        ("failed", []),
+        ("skipped", ["base"]),
+    ]
+
+
 def test_what_tasks_made_is_listed_with_sizes_and_digests(node: Node, tmp_path: Path) -> None:
     build = built(node, workspace(tmp_path / "w"))
     found = node.get(f"/api/build/{build['build_id']}/artifacts")

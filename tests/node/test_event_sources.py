@@ -56,7 +56,7 @@ def test_a_build_is_followed_by_its_events() -> None:
 
 def test_what_another_node_goes_on_with_is_counted_from_its_start() -> None:
     state = BuildState("one", "1", True)
-    started = {"type": "build_started", "workspace": "w", "started_at": 5.0, "tasks": 2}
+    started: dict[str, Any] = {"type": "build_started", "workspace": "w", "tasks": 2}
     lost = {"type": "waiting", "for": "the node that goes on with the build"}
     begun = [{"type": "task_started", "name": name, "task": "build"} for name in "ab"]
     for event in (started, *begun, finished("a"), lost, started, finished("a")):

@@ -353,3 +353,20 @@ def test_a_result_that_cannot_be_delivered_fails_its_task_alone() -> None:
     assert status is Status.FAILED
     assert "surprise" in str((reports["a"].error or {})["cause"])
     assert reports["b"].status is Status.SUCCEEDED
+
+
+def test_what_a_task_depends_on_is_told_however_it_ended() -> None:
+    graph = {"bad": (), "app": ("bad",), "slow": ("core",), "late": ("slow",), "core": ()}
+    broken = FakeResolver({"bad": BuildNetError("no such tool")})
+    _, reports, _ = perform(graph, {"slow": until_stopped}, resolver=broken)
+    told = {name: tuple(map(str, report.depends_on)) for name, report in reports.items()}
+    assert told == graph
+    assert {report.status for report in reports.values()} >= {Status.FAILED, Status.SKIPPED}
+
+    def cancel(performer: Performer) -> None:
+        performer.cancel()
+
+    _, reports, _ = perform(graph, {"slow": until_stopped}, meanwhile=cancel)
+    told = {name: tuple(map(str, report.depends_on)) for name, report in reports.items()}
+    assert told == graph
+    assert {report.status for report in reports.values()} == {Status.CANCELLED}

@@ -7,7 +7,9 @@ import time
 
 from buildnet.node.progress import Progress
 from buildnet.node.telling import Telling
-from buildnet.pool.workspace import TaskId
+from buildnet.pool.build import Status
+from buildnet.pool.sharding import split
+from buildnet.pool.workspace import Task, TaskId
 
 
 def test_it_is_told_on_which_node_a_command_runs_and_since_when() -> None:
@@ -26,3 +28,12 @@ def test_it_is_told_on_which_node_a_command_runs_and_since_when() -> None:
     assert (second["name"], second["node"]) == ("b", "there")
     assert isinstance(first["at"], float)
     assert before - 0.001 <= first["at"] <= time.time() + 0.001
+
+
+def test_a_task_that_was_split_depends_on_what_its_shards_do() -> None:
+    async def told() -> tuple[TaskId, ...]:
+        task = Task("app", "test", "app", "test {tests}", depends_on=(TaskId("core", "build"),))
+        telling = Telling("here", Progress(), split(task, (("a",), ("b",))))
+        return telling.new_report(task.id, Status.CANCELLED).depends_on
+
+    assert asyncio.run(told()) == (TaskId("core", "build"),)
