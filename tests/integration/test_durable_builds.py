@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,13 @@ def build_at(node: Node, build_id: str) -> dict[str, Any] | None:
     except NodeError:
         return None
     return None if found.get("recorded_on") else found
+
+
+def teller(node: Node, build_id: str) -> str | None:
+    """Return the name of the other node that tells a node of a build; None: nobody does."""
+    with suppress(NodeError):
+        return str(node.get(f"/api/build/{build_id}")["recorded_on"]["name"])
+    return None
 
 
 def ended_at(node: Node, build_id: str) -> dict[str, Any]:
@@ -111,6 +119,8 @@ def test_a_build_goes_on_where_its_node_is_killed(trio: Cluster, tmp_path: Path)
     tiers = {each["name"]: each["tier"] for each in report["packages"]}
     assert {tiers[name] for name in done_actions} <= {"local-cache", "pool-cache"}, tiers
     assert results(keeper, done_actions) == before
+    # Who asks meanwhile on yet another node is told by the one that went on with it.
+    assert until(lambda: teller(third, build_id)) == keeper.name
     # Its root is that of the other host: what lies there on this one is another's.
     graph = keeper.get(f"/api/build/{build_id}/graph")
     assert {each["path"] for each in graph["tasks"]} == {None}
