@@ -40,15 +40,30 @@ class OpenedWorkspaces:
         if str(root) in self._roots:
             return
         roots = {**self._roots, str(root): None}
-        self._roots = dict.fromkeys(list(roots)[-MOST_KEPT:])
+        self._keep(dict.fromkeys(list(roots)[-MOST_KEPT:]))
+
+    def forget(self, root: Path) -> bool:
+        """Close a workspace that the owner of the host built before; tell whether it was one. What
+        node.yaml names stays open. Blocks."""
+        roots = {each: None for each in self._roots if each != str(root)}
+        if len(roots) == len(self._roots):
+            return False
+        self._keep(roots)
+        return True
+
+    def _keep(self, roots: dict[str, None]) -> None:
+        self._roots = roots
         partial = self._file.with_name(f".{self._file.name}.part")
         try:
             partial.touch(0o600)
             partial.write_text(json.dumps(list(self._roots), indent=2), "utf-8")
             os.replace(partial, self._file)
         except (OSError, ValueError) as error:
-            _log.warning("%s can't be written: agents can't build %s", self._file, root)
-            _log.debug("%s", error)
+            _log.warning(
+                "%s can't be written: what agents may build is another at the next start: %s",
+                self._file,
+                error,
+            )
 
     def roots(self) -> list[Path]:
         """Return the workspaces that are open and there, those that were opened last first, then
@@ -60,6 +75,11 @@ class OpenedWorkspaces:
                 # What is a workspace no more may lie in one that is closed.
                 found[self._found(root)[1]] = None
         return list(found)
+
+    def gone(self) -> list[Path]:
+        """Return those that the owner of the host built before and that are no directory any more,
+        the one that was opened last first. Blocks."""
+        return [root for root in map(Path, reversed(self._roots)) if not root.is_dir()]
 
     def require(self, directory: Path) -> Path:
         """Return a directory as it really is called, if it is in a workspace that is open. Blocks.

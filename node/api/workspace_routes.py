@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict
 
-from buildnet.mesh.errors import BuildNetError
-from buildnet.node.api.answers.workspaces import KnownWorkspaces
+from buildnet.mesh.errors import BuildNetError, NotFoundError
+from buildnet.node.api.answers.workspaces import ForgottenWorkspace, KnownWorkspaces
 from buildnet.node.api.answers.workspaces import Workspace as WorkspaceAnswer
 from buildnet.node.api.declared import Asking, declared_router, does
 from buildnet.node.api.paging import Paged
@@ -54,22 +54,39 @@ def workspace_routes(service: NodeService) -> APIRouter:
     @does(Action.TRIGGER_BUILD, answer=KnownWorkspaces, within=True)
     async def workspaces(paged: Paged, asking: Asking) -> dict[str, Any]:
         """The workspaces of this host that can be built over the network: those that its owner
-        built there, the newest first, and those that `access.workspaces` of node.yaml names. A
-        part of the list has 100 at most."""
+        built there, the newest first, and those that `access.workspaces` of node.yaml names; then
+        those whose directory is gone. A part of the list has 100 at most."""
         roots = await asyncio.to_thread(service.opened.roots)
+        gone = await asyncio.to_thread(service.opened.gone)
+        roots += [root for root in gone if root not in roots]
         part, following = paged.at_most(MOST_WORKSPACES).part(roots, str)
-        known = await asyncio.gather(*(_known(root) for root in part))
+        known = await asyncio.gather(*(_known(root, root in gone) for root in part))
         reached = asking.workspaces
         kept = [one for one in known if reached is None or one["name"] in reached]
         return {"workspaces": kept, "next": following}
 
-    async def _known(root: Path) -> dict[str, Any]:
+    @router.delete("/api/workspaces")
+    @does(Action.OWN_NODE, answer=ForgottenWorkspace)
+    async def forget(root: Annotated[str, Query(min_length=1, max_length=4096)]) -> dict[str, Any]:
+        """Forget a workspace that the owner of this host built there: it is listed, and can be
+        built over the network, only when it was built there again. ``root``: as it is listed."""
+        if not await asyncio.to_thread(service.opened.forget, Path(root)):
+            raise NotFoundError(
+                f"no workspace {root!r:.300} was built here",
+                hint="what access.workspaces of node.yaml names is closed there",
+            )
+        return {"success": True, "root": root}
+
+    async def _known(root: Path, is_gone: bool) -> dict[str, Any]:
+        no = {"root": str(root), "name": None, "packages": None}
+        if is_gone:
+            return {**no, "problem": "its directory is gone", "problem_kind": "gone"}
         try:
             found = await builder.workspace(root)
         except BuildNetError as error:
-            return {"root": str(root), "name": None, "packages": None, "problem": str(error)}
-        packages = len(found.packages)
-        return {"root": str(root), "name": found.name, "packages": packages, "problem": None}
+            return {**no, "problem": str(error), "problem_kind": "unreadable"}
+        known = {"name": found.name, "packages": len(found.packages)}
+        return {**no, **known, "problem": None, "problem_kind": None}
 
     return router
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from buildnet.cli.client import AnswerError, Client
 from buildnet.cli.testing import write_files
 from testbed.ledger_calls import data
 from testbed.nodes import Cluster, Node
@@ -111,10 +112,32 @@ def test_what_was_built_here_can_be_built_by_others(node: Node, tmp_path: Path) 
     root = workspace(tmp_path / "w")
     built(node, root)
     (latest, *_) = node.get("/api/workspaces")["workspaces"]
-    assert latest == {"root": str(root), "name": "shop", "packages": 2, "problem": None}
+    good = {"root": str(root), "name": "shop", "packages": 2}
+    assert latest == {**good, "problem": None, "problem_kind": None}
     (root / "buildnet.yaml").write_text("workspace: [")
     (latest, *_) = node.get("/api/workspaces")["workspaces"]
     assert (latest["name"], latest["problem"] is None) == (None, False)
+    assert latest["problem_kind"] == "unreadable"
+
+
+def test_a_workspace_that_is_gone_is_told_and_forgotten(node: Node, tmp_path: Path) -> None:
+    root = workspace(tmp_path / "here")
+    built(node, root)
+    root.rename(tmp_path / "there")
+
+    def listed() -> list[tuple[str, str | None]]:
+        known = node.get("/api/workspaces")["workspaces"]
+        return [(one["root"], one["problem_kind"]) for one in known if one["root"] == str(root)]
+
+    assert listed() == [(str(root), "gone")]
+    client = Client(socket_path=node.home.socket_path())
+    client.delete("/api/workspaces", root=str(root))
+    assert listed() == []
+    with pytest.raises(AnswerError, match="was built here"):
+        client.delete("/api/workspaces", root=str(root))
+    (tmp_path / "there").rename(root)
+    built(node, root)
+    assert listed() == [(str(root), None)]
 
 
 def test_builds_are_counted_by_status(node: Node, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,25 @@ def test_what_is_open_and_there_is_listed_the_latest_first(tmp_path: Path) -> No
         opened.opened(root)
     (gone / "buildnet.yaml").unlink()
     assert opened.roots() == [second, first, named]
+    assert opened.gone() == []
+
+
+def test_what_is_gone_is_told_and_what_is_forgotten_stays_so(tmp_path: Path) -> None:
+    first, second = (workspace(tmp_path / name) for name in ("first", "second"))
+    file = tmp_path / "opened.json"
+    opened = OpenedWorkspaces(file, lambda: [second])
+    for root in (first, second):
+        opened.opened(root)
+    shutil.rmtree(first)
+    assert (opened.roots(), opened.gone()) == ([second], [first])
+    assert opened.forget(first)
+    assert not opened.forget(first)
+    assert opened.forget(second)
+    assert opened.require(second) == second, "node.yaml names it"
+    for place in (opened, OpenedWorkspaces(file, tuple)):
+        assert place.gone() == []
+    with pytest.raises(WorkspaceClosedError):
+        OpenedWorkspaces(file, tuple).require(second)
 
 
 def test_what_lies_around_a_directory_that_is_a_workspace_no_more_is_not_listed(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from buildnet.node.api.answers.answer import Answer, Page
+from typing import Literal
+
+from buildnet.node.api.answers.answer import Answer, Page, Success
 
 
 class WorkspaceTask(Answer):
@@ -54,13 +56,21 @@ class Workspace(Answer):
 
 
 class KnownWorkspace(Answer):
-    """A workspace that can be built here; ``problem``: why it can't be read, and then its ``name``
-    and how many ``packages`` it has are null."""
+    """A workspace that can be built here; ``problem``: why it can't, and then its ``name`` and how
+    many ``packages`` it has are null. ``problem_kind``: ``gone``, its directory is not there any
+    more, or ``unreadable``."""
 
     root: str
     name: str | None
     packages: int | None
     problem: str | None
+    problem_kind: Literal["gone", "unreadable"] | None
+
+
+class ForgottenWorkspace(Success):
+    """A workspace that others build no more."""
+
+    root: str
 
 
 class KnownWorkspaces(Page):

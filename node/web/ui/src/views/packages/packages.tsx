@@ -1,5 +1,8 @@
+import { useQueryClient } from "@tanstack/react-query";
 import { useMemo } from "react";
-import { query, type Schema } from "@/api/client";
+import { api, query, type Schema } from "@/api/client";
+import { useMay } from "@/api/session";
+import { ActionButton } from "@/components/action-button";
 import { Command } from "@/components/command";
 import { Choice } from "@/components/filters";
 import { NotAnswered } from "@/components/kept";
@@ -54,6 +57,8 @@ export default function Packages() {
           <p>Build one there once, or name it in access.workspaces of node.yaml.</p>
           <Command line="buildnet build" />
         </Empty>
+      ) : chosen.problem_kind === "gone" ? (
+        <Gone root={chosen.root} />
       ) : chosen.problem !== null ? (
         <div className="notice bad" role="alert">
           <strong>{chosen.root} can't be read</strong>
@@ -64,6 +69,33 @@ export default function Packages() {
         <Workspace key={chosen.root} root={chosen.root} isTable={view === "table"} />
       )}
     </>
+  );
+}
+
+/** A workspace whose directory is not there any more: nothing that is run in it helps. */
+function Gone({ root }: { root: string }) {
+  const isOwner = useMay("own-node");
+  const client = useQueryClient();
+  const forget = async () => {
+    await api.DELETE("/api/workspaces", { params: { query: { root } } });
+    await client.invalidateQueries({ queryKey: ["get", "/api/workspaces"] });
+  };
+  return (
+    <div className="notice warn" role="alert">
+      <strong>{root} is gone</strong>
+      <p>
+        It was built there before, and the directory is not there any more. If it was moved, build
+        it once where it is now; if it is on a volume, mount that.
+      </p>
+      <Command line="buildnet build" />
+      {isOwner ? (
+        <ActionButton act={forget} done={`${root} is forgotten`}>
+          Forget it
+        </ActionButton>
+      ) : (
+        <p className="soft">The owner of this host can take it off the list.</p>
+      )}
+    </div>
   );
 }
 
