@@ -32,7 +32,8 @@ def test_it_is_told_on_which_node_a_command_runs_and_since_when() -> None:
 
 def test_a_task_that_was_split_depends_on_what_its_shards_do() -> None:
     async def told() -> tuple[TaskId, ...]:
-        task = Task("app", "test", "app", "test {tests}", depends_on=(TaskId("core", "build"),))
+        needs = (TaskId("core", "build"),)
+        task = Task("app", "test", "app", "t {tests}", depends_on=needs, shards=2)
         telling = Telling("here", Progress(), split(task, (("a",), ("b",))))
         return telling.new_report(task.id, Status.CANCELLED).depends_on
 
