@@ -31,6 +31,7 @@ from buildnet.pool.queued import (
     HeldLease,
     Owner,
     State,
+    actors_of,
     excess,
     is_before,
     keeps,
@@ -233,7 +234,7 @@ class Queue:
 
     def _ranked(self, now: float) -> list[Entry]:
         self._count()
-        actors = self._actors(now)
+        actors = actors_of(self._entries.values(), now)
         return sorted(self._entries.values(), key=lambda entry: rank(entry, actors, now))
 
     # --- deciding ------------------------------------------------------------------------------
@@ -248,7 +249,7 @@ class Queue:
                 entry.since = now
         hungry = [entry for entry in self._entries.values() if entry.is_hungry]
         if hungry and not self.paused:
-            actors = self._actors(now)
+            actors = actors_of(self._entries.values(), now)
             self._ask(hungry, actors, now)
             self._take_back(hungry, actors, now)
         effects, self._effects = self._effects, []
@@ -432,15 +433,6 @@ class Queue:
         for entry in self._entries.values():
             if entry.is_stale:
                 entry.count()
-
-    def _actors(self, now: float) -> dict[str, Actor]:
-        """Return what each actor has, and the weight of its most urgent build."""
-        found: dict[str, Actor] = {}
-        for entry in self._entries.values():
-            actor = found.setdefault(entry.demand.actor, Actor())
-            actor.has += entry.has + entry.pending
-            actor.weight = max(actor.weight, entry.weight(now))
-        return found
 
     def _note(self, lease: HeldLease) -> None:
         self._leases[lease.id] = lease

@@ -6,7 +6,7 @@ Pure; times are seconds of a monotonic clock.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
@@ -142,6 +142,8 @@ class Actor:
 
     has: int = 0
     weight: float = 0.0
+    turns: Mapping[str, Entry] = field(default_factory=dict)
+    """Whose turn each build takes, where some were placed among its own."""
 
     def share(self, more: int = 0) -> float:
         """Return what it would have for its weight with ``more`` slots."""
@@ -164,20 +166,51 @@ class Owner:
         return self.told - self.asked
 
 
-Rank = tuple[bool, int, float, bool, int, float, int]
+def actors_of(entries: Iterable[Entry], now: float) -> dict[str, Actor]:
+    """Return what each actor has, and the weight of its most urgent build."""
+    found: dict[str, Actor] = {}
+    own: dict[str, list[Entry]] = {}
+    for entry in entries:
+        name = entry.demand.actor
+        actor = found.setdefault(name, Actor())
+        actor.has += entry.has + entry.pending
+        actor.weight = max(actor.weight, entry.weight(now))
+        if not entry.demand.orders.ahead:
+            own.setdefault(name, []).append(entry)
+    for name, builds in own.items():
+        if any(each.demand.orders.place for each in builds):
+            found[name].turns = _turns(builds, now)
+    return found
+
+
+def _turns(own: Sequence[Entry], now: float) -> dict[str, Entry]:
+    """Return whose turn each of somebody's builds takes. They have the turns that they would have
+    if none had been placed, so whoever is moved among them passes no build of anybody else."""
+
+    def due(entry: Entry) -> tuple[int, float, int]:
+        return entry.size, entry.share(now, entry.size), entry.order
+
+    def wanted(entry: Entry) -> tuple[bool, int, tuple[int, float, int]]:
+        place = entry.demand.orders.place
+        return not place, place, due(entry)
+
+    pairs = zip(sorted(own, key=wanted), sorted(own, key=due), strict=True)
+    return {entry.demand.build: turn for entry, turn in pairs}
+
+
+Rank = tuple[bool, int, float, float, int]
 
 
 def rank(entry: Entry, actors: Mapping[str, Actor], now: float) -> Rank:
     """Return where a build stands: who is due first has the least."""
-    orders, size = entry.demand.orders, entry.size
+    orders, actor = entry.demand.orders, actors[entry.demand.actor]
+    turn = actor.turns.get(entry.demand.build, entry)
     return (
         not orders.ahead,
         orders.place if orders.ahead else 0,
-        actors[entry.demand.actor].share(size),
-        not orders.place,
-        orders.place,
-        entry.share(now, size),
-        entry.order,
+        actor.share(turn.size),
+        turn.share(now, turn.size),
+        turn.order,
     )
 
 

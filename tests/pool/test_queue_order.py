@@ -69,6 +69,19 @@ def test_who_moves_his_own_builds_moves_those_alone() -> None:
     assert pool.has() == {"other": 1, "x2": 1}
 
 
+def test_who_moves_his_own_builds_passes_no_build_of_others() -> None:
+    pool = Pool(1)
+    for build in ("running", "a1", "b1", "a2", "b2", "a3", "b3"):
+        pool.wants(build, 1, actor=build[0])
+    drivers = {name.encode().ljust(32) for name in ("b1", "b2", "b3")}
+    for demand, orders in pool.queue.placed(
+        "b3", 1, pool.now, lambda demand: demand.driver in drivers
+    ):
+        pool.queue.demanded(replace(demand, orders=orders), pool.now)
+    order = [each.demand.build for each in pool.queue.view(pool.now)]
+    assert order[:-1] == ["a1", "b3", "a2", "b1", "a3", "b2"]
+
+
 def test_who_waits_starts_after_the_work_before_and_ends_as_its_driver_foretells() -> None:
     pool = Pool(2)
     pool.wants("running", 2, how_far=HowFar(running=2, hosts=1, left_ms=8000, ends_ms=4500))
