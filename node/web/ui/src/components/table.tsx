@@ -1,6 +1,7 @@
 import { ChevronDown, ChevronUp } from "lucide-react";
 import { memo, type ReactNode } from "react";
 import { useFilter } from "@/components/url-state";
+import { byName } from "@/format/format";
 
 export interface Column<Row> {
   name: string;
@@ -145,8 +146,8 @@ export function inOrder<Row>(
   });
 }
 
-/** Order text as people do ("node2" before "node10"), figures by size. */
+/** Order text as people do, figures by size. */
 function compare(a: string | number, b: string | number): number {
   if (typeof a === "number" && typeof b === "number") return a - b;
-  return String(a).localeCompare(String(b), undefined, { numeric: true });
+  return byName(String(a), String(b));
 }

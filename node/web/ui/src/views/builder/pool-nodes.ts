@@ -1,4 +1,5 @@
 import type { Schema } from "@/api/client";
+import { byName } from "@/format/format";
 
 export const GIB = 1024 ** 3;
 
@@ -33,9 +34,7 @@ interface PoolProgram {
 
 /** The nodes of the pool, by their names. */
 export function poolNodes(nodes: readonly Schema["Node"][]): PoolNode[] {
-  return nodes
-    .map(poolNode)
-    .sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }));
+  return nodes.map(poolNode).sort((a, b) => byName(a.name, b.name));
 }
 
 function poolNode(node: Schema["Node"]): PoolNode {
@@ -140,7 +139,7 @@ function offered(nodes: readonly PoolNode[]): OfferedProgram[] {
       kind,
       name,
       versions: [...new Set(on.map(([version]) => version).filter(Boolean))].sort((a, b) =>
-        b.localeCompare(a, undefined, { numeric: true }),
+        byName(b, a),
       ),
       nodes: [...new Set(on.map(([, node]) => node))],
     }))

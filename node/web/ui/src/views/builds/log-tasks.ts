@@ -1,4 +1,5 @@
 import type { Schema } from "@/api/client";
+import { byName } from "@/format/format";
 import { quoted } from "@/format/shell";
 import { outputKey } from "@/views/builds/log-output";
 
@@ -30,9 +31,7 @@ export function sourcesOf(tasks: readonly LoggedTask[], printed: Iterable<string
   for (const key of printed) {
     if (!found.has(key)) found.set(key, running(key));
   }
-  return [...found.values()].sort(
-    (a, b) => rank(a) - rank(b) || a.key.localeCompare(b.key, undefined, { numeric: true }),
-  );
+  return [...found.values()].sort((a, b) => rank(a) - rank(b) || byName(a.key, b.key));
 }
 
 /** Where the whole output of a task is. */

@@ -79,9 +79,11 @@ function Share({
     return <span className="soft">unknown</span>;
   }
   return (
-    <span className="share">
-      <span className="share-bar" style={{ width: `${Math.min(100, (of / whole) * 100)}%` }} />
-      <span>{shown?.(of) ?? percent(of, whole)}</span>
+    <span
+      className="share"
+      style={{ backgroundSize: `${Math.min(100, (of / whole) * 100)}% 100%` }}
+    >
+      {shown?.(of) ?? percent(of, whole)}
     </span>
   );
 }

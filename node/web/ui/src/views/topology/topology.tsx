@@ -5,6 +5,7 @@ import { NotAnswered } from "@/components/kept";
 import { Empty, Loading } from "@/components/states";
 import { Tabs, useTab } from "@/components/tabs";
 import { useFilter } from "@/components/url-state";
+import { byName } from "@/format/format";
 import { ViewHead } from "@/layout/frame";
 import { usePoolNodes } from "@/live/pool-nodes";
 import { useAsOf } from "@/live/use-live";
@@ -43,10 +44,7 @@ export default function Topology() {
     () => new Links(connections ?? [], pool.dataUpdatedAt),
     [connections, pool.dataUpdatedAt],
   );
-  const sorted = useMemo(
-    () => [...nodes].sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true })),
-    [nodes],
-  );
+  const sorted = useMemo(() => [...nodes].sort((a, b) => byName(a.name, b.name)), [nodes]);
   const problem = <NotAnswered asked={pool} command="buildnet pool status" />;
   if (pool.data === undefined) return pool.error ? problem : <Loading what="the links" lines={6} />;
   const chosen = sorted.find((node) => node.id === selected || node.name === selected);
