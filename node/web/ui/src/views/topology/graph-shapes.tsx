@@ -1,4 +1,4 @@
-import { Handle, type Node, type NodeProps, Position } from "@xyflow/react";
+import type { Node, NodeProps } from "@xyflow/react";
 import { Crown } from "lucide-react";
 import { StatusBadge, StatusIcon } from "@/components/badge";
 import { plural } from "@/format/format";
@@ -26,25 +26,21 @@ export function NodeShape({ data }: NodeProps<NodeData>) {
     else acts.current.select(node.id);
   };
   return (
-    <>
-      <Handle type="target" position={Position.Top} isConnectable={false} />
-      <a
-        href={path}
-        className={`graph-node nopan ${node.status} ${isSelected ? "selected" : ""} ${isSmall ? "small" : ""}`}
-        title={`${node.name}, ${status}`}
-        onClick={click}
-        onDoubleClick={() => acts.current.open(path)}
-        onFocus={(event) => {
-          if (event.currentTarget.matches(":focus-visible")) acts.current.select(node.id);
-        }}
-      >
-        <span className="ellipsis">
-          {node.coordinator && <Crown aria-label="coordinator" size={14} />} {node.name}
-        </span>
-        {isSmall ? <StatusIcon status={status} /> : <StatusBadge status={status} />}
-      </a>
-      <Handle type="source" position={Position.Top} isConnectable={false} />
-    </>
+    <a
+      href={path}
+      className={`graph-node nopan ${node.status} ${isSelected ? "selected" : ""} ${isSmall ? "small" : ""}`}
+      title={`${node.name}, ${status}`}
+      onClick={click}
+      onDoubleClick={() => acts.current.open(path)}
+      onFocus={(event) => {
+        if (event.currentTarget.matches(":focus-visible")) acts.current.select(node.id);
+      }}
+    >
+      <span className="ellipsis">
+        {node.coordinator && <Crown aria-label="coordinator" size={14} />} {node.name}
+      </span>
+      {isSmall ? <StatusIcon status={status} /> : <StatusBadge status={status} />}
+    </a>
   );
 }
 

@@ -1,5 +1,12 @@
-import { Controls, type Edge, type Node, ReactFlow, type ReactFlowInstance } from "@xyflow/react";
-import { useEffect, useMemo, useRef, useState } from "react";
+import {
+  Controls,
+  type Edge,
+  type Node,
+  Position,
+  ReactFlow,
+  type ReactFlowInstance,
+} from "@xyflow/react";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 import { useLocation } from "wouter";
 import type { PoolNode } from "@/live/pool-nodes";
 import { GroupFrame, NodeShape } from "@/views/topology/graph-shapes";
@@ -36,7 +43,7 @@ export default function Graph({
   // Where they stand changes with who is there, not with each figure.
   // biome-ignore lint/correctness/useExhaustiveDependencies: ids stand for the nodes
   const placed = useMemo(
-    () => layout(ids === "" ? [] : ids.split(" "), links, width - 2 * MARGIN),
+    () => layout(ids === "" || width === 0 ? [] : ids.split(" "), links, width - 2 * MARGIN),
     [ids, width],
   );
   // biome-ignore lint/correctness/useExhaustiveDependencies: the picture follows who is there
@@ -55,8 +62,7 @@ export default function Graph({
         id: `group ${place}`,
         type: "group",
         position: { x: group.x, y: group.y },
-        width: group.width,
-        height: group.height,
+        ...known({ width: group.width, height: group.height }),
         data: { count: group.ids.length, of: placed.groups.length },
         zIndex: -1,
       })),
@@ -70,7 +76,7 @@ export default function Graph({
           id,
           type: "node",
           position: { x, y },
-          ...placed.card,
+          ...known(placed.card),
           data: { node, isSelected: id === selected, isSmall: placed.card !== CARD, acts },
         };
         kept.current.set(id, { of, shape });
@@ -89,46 +95,63 @@ export default function Graph({
       style={{ height: placed.height + 2 * MARGIN }}
       aria-label="Graph of nodes and links"
     >
-      <ReactFlow
-        nodes={shapes}
-        edges={edges}
-        nodeTypes={SHAPES}
-        onInit={(instance) => {
-          flow.current = instance;
-        }}
-        onPaneClick={() => onSelect("")}
-        onMoveStart={() => frame.current?.classList.add("moving")}
-        onMoveEnd={() => frame.current?.classList.remove("moving")}
-        fitView
-        fitViewOptions={FIT}
-        minZoom={0.15}
-        nodesDraggable={false}
-        nodesConnectable={false}
-        nodesFocusable={false}
-        edgesFocusable={false}
-        elementsSelectable={false}
-        preventScrolling={false}
-        zoomOnScroll={false}
-        zoomOnPinch
-        proOptions={{ hideAttribution: true }}
-      >
-        <Controls showInteractive={false} />
-      </ReactFlow>
+      {width > 0 && (
+        <ReactFlow
+          nodes={shapes}
+          edges={edges}
+          nodeTypes={SHAPES}
+          onInit={(instance) => {
+            flow.current = instance;
+          }}
+          onPaneClick={() => onSelect("")}
+          onMoveStart={() => frame.current?.classList.add("moving")}
+          onMoveEnd={() => frame.current?.classList.remove("moving")}
+          fitView
+          fitViewOptions={FIT}
+          minZoom={0.15}
+          nodesDraggable={false}
+          nodesConnectable={false}
+          nodesFocusable={false}
+          edgesFocusable={false}
+          elementsSelectable={false}
+          preventScrolling={false}
+          zoomOnScroll={false}
+          zoomOnPinch
+          proOptions={{ hideAttribution: true }}
+        >
+          <Controls showInteractive={false} />
+        </ReactFlow>
+      )}
     </section>
   );
 }
 
-/** How wide an element is, as it changes. */
+/** How wide an element is, as it changes; 0 until it is there. */
 function useWidth(element: React.RefObject<HTMLElement | null>): number {
-  const [width, setWidth] = useState(() => Math.max(320, window.innerWidth - 260));
-  useEffect(() => {
+  const [width, setWidth] = useState(0);
+  useLayoutEffect(() => {
     const observed = element.current;
     if (observed === null) return;
+    setWidth(observed.clientWidth);
     const observer = new ResizeObserver(() => setWidth(observed.clientWidth));
     observer.observe(observed);
     return () => observer.disconnect();
   }, [element]);
   return width;
+}
+
+/** What is told of a shape, so that none of a hundred is measured; links meet in its middle. */
+function known({ width, height }: { width: number; height: number }) {
+  const middle = { position: Position.Top, x: width / 2, y: height / 2, width: 0, height: 0 };
+  return {
+    width,
+    height,
+    measured: { width, height },
+    handles: [
+      { ...middle, type: "source" as const },
+      { ...middle, type: "target" as const },
+    ],
+  };
 }
 
 function shownLinks(links: Links, selected: string, few: boolean): readonly Link[] {

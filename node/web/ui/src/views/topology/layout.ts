@@ -65,9 +65,11 @@ function circle(ids: readonly string[], card: Size): Layout {
 export function nearGroups(ids: readonly string[], links: Links): string[][] {
   const parent = new Map(ids.map((id) => [id, id]));
   const root = (id: string): string => {
-    let at = id;
-    for (let up = parent.get(at); up !== undefined && up !== at; up = parent.get(at)) at = up;
-    return at;
+    const up = parent.get(id);
+    if (up === undefined || up === id) return id;
+    const top = root(up);
+    parent.set(id, top); // the way is short from now on: there may be thousands of links
+    return top;
   };
   for (const link of links.all) {
     if (!parent.has(link.from) || !parent.has(link.to)) continue;
@@ -76,7 +78,11 @@ export function nearGroups(ids: readonly string[], links: Links): string[][] {
     }
   }
   const groups = new Map<string, string[]>();
-  for (const id of ids) groups.set(root(id), [...(groups.get(root(id)) ?? []), id]);
+  for (const id of ids) {
+    const group = groups.get(root(id));
+    if (group === undefined) groups.set(root(id), [id]);
+    else group.push(id);
+  }
   return [...groups.values()].sort((a, b) => b.length - a.length);
 }
 
