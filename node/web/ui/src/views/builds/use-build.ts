@@ -21,8 +21,9 @@ export interface ShownBuild {
   complete: boolean;
 }
 
+/** So soon what broke off is asked for again, then each time twice as late up to the second. */
 const RETRY_MS = 1_500;
-const LOST_MS = 10_000;
+const RETRY_AT_MOST_MS = 10_000;
 /** What a build waits for whose driver is lost: its record says whether that one can be asked. */
 const SUCCESSOR = "the node that goes on with the build";
 
@@ -39,7 +40,9 @@ export function useBuild(id: string): {
   const recorded = query.useQuery("get", "/api/build/{name}", path);
   const isRunning = recorded.data?.status === "running";
   // Of a build whose record can't be had events may tell: from its driver, or who goes on with it.
-  const { live } = useEvents(id, isRunning || recorded.error !== null, isRunning);
+  // While it is asked for again its error is not known: that it was asked for in vain stays so.
+  const hasNone = recorded.data === undefined && recorded.errorUpdateCount > 0;
+  const { live } = useEvents(id, isRunning || hasNone, isRunning);
   const graph = query.useQuery(
     "get",
     "/api/build/{build_id}/graph",
@@ -63,7 +66,8 @@ export function useBuild(id: string): {
 
 /**
  * Follow a build's events while it runs; a picture is drawn of all that came since the last.
- * `isRecorded`: its record is known, so that events that break off come again.
+ * `isRecorded`: its record is known, so that events that break off come again. Whatever they tell,
+ * or don't, it is the record that says that the build is over: it is asked for until it does.
  */
 function useEvents(id: string, follow: boolean, isRecorded: boolean) {
   const [live, setLive] = useState<LiveBuild>(NOTHING_YET);
@@ -75,6 +79,7 @@ function useEvents(id: string, follow: boolean, isRecorded: boolean) {
     let frame: ReturnType<typeof setTimeout> | null = null;
     let known = NOTHING_YET;
     let isOver = false;
+    let failures = 0;
     let retry: ReturnType<typeof setTimeout> | undefined;
     const show = () => {
       frame = null;
@@ -100,24 +105,35 @@ function useEvents(id: string, follow: boolean, isRecorded: boolean) {
       if (events.some((event) => event.type === "tasks_up_to_date" && isUnnamed(event))) forget();
     };
     const read = async () => {
+      const began = Date.now();
       try {
         await readEvents(id, over.signal, take);
-        if (over.signal.aborted || isOver) return;
-        forget(); // who told them is lost, which its record says, or tells its end
-        again(LOST_MS);
       } catch (thrown) {
-        if (over.signal.aborted) return;
         if (!isRecorded && Problem.from(thrown).status !== 0) return;
-        again(RETRY_MS);
       }
+      if (over.signal.aborted) return;
+      if (Date.now() - began > RETRY_AT_MOST_MS) failures = 0;
+      // Who told them is lost, or was: the record says so, or how the build ended.
+      if (!isOver) forget();
+      later();
     };
-    /** Read them later; they come from the beginning then. */
-    const again = (afterMs: number) => {
-      retry = setTimeout(() => {
-        known = NOTHING_YET;
-        waiting = [];
-        void read();
-      }, afterMs);
+    /** Go on after a while. The events come from the beginning then. */
+    const later = () => {
+      if (isOver && !isRecorded) return;
+      retry = setTimeout(
+        () => {
+          if (isOver) {
+            forget();
+            later();
+            return;
+          }
+          known = NOTHING_YET;
+          waiting = [];
+          void read();
+        },
+        Math.min(RETRY_MS * 2 ** failures, RETRY_AT_MOST_MS),
+      );
+      failures += 1;
     };
     void read();
     return () => {
