@@ -255,3 +255,13 @@ def test_axe_finds_nothing_serious_and_a_phone_has_room(
     visit.page.goto("/ui/ledger")
     expect(visit.page.locator(ENTRIES).first).to_be_visible()
     visit.picture("ledger")
+
+
+@pytest.mark.thorough
+def test_what_others_wrote_hides_nothing(owner: Visit, node: Node) -> None:
+    written = note(node, "see shop\u202etxt.exe\u200b there")
+    page = owner.page
+    page.goto(f"/ui/ledger/{written}")
+    expect(page.locator("body")).to_contain_text("see shop[U+202E]txt.exe[U+200B] there")
+    assert "\u202e" not in page.locator("body").inner_text()
+    owner.picture("ledger-hidden")
