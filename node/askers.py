@@ -38,7 +38,11 @@ class Askers:
 
     def is_of(self, number: int, actor: str) -> bool:
         """Tell whether it was this actor who asked under a number."""
-        return 0 <= number < len(self._askers) and self._askers[number].actor == actor
+        return self.actor_of(number) == actor
+
+    def actor_of(self, number: int) -> str | None:
+        """Return who asked under a number; None: nobody did."""
+        return self._askers[number].actor if 0 <= number < len(self._askers) else None
 
     @property
     def first(self) -> str | None:

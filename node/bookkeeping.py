@@ -266,6 +266,7 @@ class Bookkeeping:
                 len(build.unchanged),
                 results,
                 term,
+                build.cancelled_how,
             )
         )
 

@@ -22,6 +22,7 @@ from buildnet.ledger.postings import TakesOver, changed, taken_over
 from buildnet.ledger.query import Query
 from buildnet.mesh.digest import Digest
 from buildnet.node.build_claims import STARTED, TAKEN_OVER, WARRANT
+from buildnet.node.cancelled import Cancelled
 from buildnet.node.recording import OpenLedger
 from buildnet.pool.warrant import Warrant
 
@@ -102,7 +103,8 @@ class BuildBegan:
 @dataclass(frozen=True, slots=True)
 class BuildEnded:
     """A build is over. ``status``: succeeded, failed or cancelled; ``packages``: the reports of its
-    tasks as JSON but of those, ``unchanged`` in number, that stood as before."""
+    tasks as JSON but of those, ``unchanged`` in number, that stood as before; ``actor``: who asked
+    for it; ``cancelled``: by whom it was ended, and why."""
 
     build_id: str
     actor: str
@@ -113,11 +115,13 @@ class BuildEnded:
     unchanged: int
     results: Results
     term: int = TERM
+    cancelled: Cancelled | None = None
 
     async def drafts(self, ledger: OpenLedger) -> Sequence[EntryDraft]:
         """Return what to write."""
         end = _ENDS[self.status]
         results, root = await asyncio.to_thread(self.results.summed_up)
+        actor = _actor(self.actor)
         data: dict[str, Any] = {
             "duration_ms": round(self.duration_ms),
             "metrics": self._metrics(results),
@@ -126,13 +130,14 @@ class BuildEnded:
         }
         if end == "failed":
             data["error"] = _short(self.error or _first_error(self.packages))
-        elif end == "cancelled":
-            data["reason"] = _short(self.error or "it was asked for")
+        elif end == "cancelled" and self.cancelled is not None:
+            data["reason"] = _short(self.error or self.cancelled.why)
+            by = self.cancelled.by
+            actor = node_actor(ledger.key) if by is None else _actor(by)
         # What failed is told first: where not all of it fits, that does.
         ordered = sorted(self.packages, key=lambda one: str(one["status"]) != "failed")
         rows = [_package(one) for one in ordered]
         data |= _fitting("packages", rows, MAX_DATA_BYTES, self.unchanged)
-        actor = _actor(self.actor)
         return (await _end(ledger, self.build_id, actor, end, data, self.term),)
 
     def _metrics(self, results: int) -> dict[str, int]:

@@ -20,6 +20,7 @@ from buildnet.node.auditing import Auditing
 from buildnet.node.auto_build.watches import Watches
 from buildnet.node.bookkeeping import Bookkeeping
 from buildnet.node.broken_off import HandedOverError, told
+from buildnet.node.cancelled import NODE_STOPPED
 from buildnet.node.capacity import Capacity
 from buildnet.node.claiming import Claimed
 from buildnet.node.execute.cancel import CancelToken
@@ -155,7 +156,7 @@ class Builder:
         for build in running:
             if self.outliving is not None:
                 build.handed_over = self.outliving.hand_over(build)
-            build.cancel()
+            build.cancel(NODE_STOPPED)
         for build in running:
             await build.over.wait()
 

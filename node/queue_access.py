@@ -113,7 +113,7 @@ class QueueAccess:
             self.sharing.demands.order(own, orders)
             self._record_of(own.id, what, value, actor, reason)
             if what == "cancel":
-                return _done(own.id) | {"goes_on": not own.drop(drops)}
+                return _done(own.id) | {"goes_on": not own.drop(drops, by=actor)}
             return _done(own.id)
         if len(here) > 1:
             raise NotFoundError(

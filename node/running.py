@@ -12,6 +12,7 @@ from typing import Any
 
 from buildnet.ledger.history import Durability
 from buildnet.node.askers import Askers
+from buildnet.node.cancelled import Cancelled, at_request
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.forecasting import BuildForecast
 from buildnet.node.pausing import Pausing
@@ -146,6 +147,7 @@ class RunningBuild:
     """What a dry run found the build would take."""
     hook: CancelToken | None = None
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+    cancelled_how: Cancelled | None = None
     isolation_reason: str | None = None
     keep_descriptions: Callable[[], None] | None = None
     unchanged: dict[TaskId, StandingTask] = field(default_factory=dict)
@@ -188,8 +190,9 @@ class RunningBuild:
         for warning in self.request.choice.warnings:
             self.progress.notice(f"warning: {warning}")
 
-    def cancel(self) -> None:
-        """Ask for its end."""
+    def cancel(self, how: Cancelled) -> None:
+        """Ask for its end; ``how``: what is told of that, if nobody did so before."""
+        self.cancelled_how = self.cancelled_how or how
         self.cancelled.set()
         self.pausing.end()
         if self.hook is not None:
@@ -206,16 +209,18 @@ class RunningBuild:
         """Tell whether somebody is one of those who asked for it."""
         return actor == self.actor or self.askers.has(actor)
 
-    def drop(self, actor: str | None, asker: int | None = None) -> bool:
+    def drop(self, actor: str | None, asker: int | None = None, *, by: str) -> bool:
         """Take note that it is wanted no more: by one asker, else by an actor, however often they
-        asked for it, None: by anybody. Ask for its end once nobody wants it; tell whether that is
-        so. One that this node took over from another has no askers here."""
+        asked for it, None: by anybody. Ask for its end, as wanted ``by`` who said so, once nobody
+        wants it; tell whether that is so. One that this node took over from another has no askers
+        here."""
+        how = at_request(by, self.actor, is_theirs=self.is_asked_by(by))
         if asker is not None and len(self.askers):
             ends = self.askers.withdraw(asker)
         else:
             ends = actor is None or not self.askers.has(actor) or self.askers.leave(actor)
         if ends:
-            self.cancel()
+            self.cancel(how)
         return ends
 
     def hand_over(self, to: str) -> None:

@@ -7,6 +7,7 @@ import time
 from types import TracebackType
 
 from buildnet.mesh.errors import BuildNetError
+from buildnet.node.cancelled import Cancelled
 from buildnet.node.running import RunningBuild
 
 
@@ -54,4 +55,4 @@ class TimeLimit:
 
     def _end(self, seconds: float) -> None:
         self.error = BuildTimeoutError.after(seconds)
-        self._build.cancel()
+        self._build.cancel(Cancelled(None, self.error.message))

@@ -74,7 +74,10 @@ def cancel_here(build: RunningBuild, asking: Caller, asker: int | None) -> dict[
         asking.require_touch(build.actor, "this build")
     if asker is not None and not is_for_all and len(build.askers):
         _require_own(build, asking, asker)
-    ends = build.drop(None if is_for_all else asking.actor, asker)
+    by = asking.actor
+    if asking.kind is CallerKind.OWNER and asker is not None:
+        by = build.askers.actor_of(asker) or by
+    ends = build.drop(None if is_for_all else asking.actor, asker, by=by)
     return {"success": True, "build_id": build.id, "goes_on": not ends}
 
 

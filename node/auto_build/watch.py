@@ -20,6 +20,7 @@ from typing import Any
 from buildnet.mesh.errors import BuildNetError, NotFoundError, StoppingError
 from buildnet.node.auto_build.sight import Pace, Sight
 from buildnet.node.auto_build.viewer import Event, Viewer
+from buildnet.node.cancelled import OUTDATED, WATCH_ENDED, Cancelled
 from buildnet.node.running import BuildRequest, RunningBuild
 from buildnet.node.same_builds import inherited_by
 from buildnet.node.watch.dirty import MOST_PATHS
@@ -204,7 +205,7 @@ class Watch:
                     while await self._next():
                         pass
                 finally:
-                    self._cancel()
+                    self._cancel(WATCH_ENDED)
                     for task in (self._following, self._preparing):
                         if task is not None:
                             task.cancel()
@@ -294,7 +295,7 @@ class Watch:
         """Whether there is still something to watch; if not, that is told."""
         if await asyncio.to_thread(self._root.is_dir):
             return True
-        self._cancel()
+        self._cancel(WATCH_ENDED)
         self._build = None
         self.close(
             GoneError(
@@ -318,7 +319,7 @@ class Watch:
                     await self._begin()
                 case watch_plan.Cancel():
                     self._tell({"type": "outdated", **self._change()})
-                    self._cancel()
+                    self._cancel(OUTDATED)
                 case watch_plan.Prepare():
                     if self._preparing is not None:
                         self._preparing.cancel()
@@ -338,7 +339,7 @@ class Watch:
                 await build.over.wait()
             finally:
                 if build.outcome is None and build.askers.withdraw(asker):
-                    build.cancel()
+                    build.cancel(WATCH_ENDED)
 
     @property
     def _foretelling(self) -> BuildRequest:
@@ -401,10 +402,10 @@ class Watch:
     def _is_cancelled(self) -> bool:
         return self._build is not None and self._build.cancelled.is_set()
 
-    def _cancel(self) -> None:
+    def _cancel(self, how: Cancelled) -> None:
         build = self._build
         if build is not None and build.outcome is None and build.askers.withdraw(self._asker):
-            build.cancel()
+            build.cancel(how)
 
     async def _ended(self, build: RunningBuild) -> None:
         """Wait for what changes next, unless there is something to be built."""

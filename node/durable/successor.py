@@ -17,6 +17,7 @@ from buildnet.mesh.errors import BuildNetError, NotFoundError
 from buildnet.node.broken_off import told
 from buildnet.node.build_record import BuildTakenOver
 from buildnet.node.builder import Builder
+from buildnet.node.cancelled import GOES_ON_ELSEWHERE
 from buildnet.node.definition_files import DefinitionFiles
 from buildnet.node.durable.stored_plan import SourcesOfPlan, StoredPlan, Trees, standing_of
 from buildnet.node.durable.stored_runner import StoredRunner
@@ -101,7 +102,7 @@ class Successor:
     def give_up(self, build: RunningBuild) -> None:
         """Drive a build no more: another node does."""
         build.handed_over = True
-        build.cancel()
+        build.cancel(GOES_ON_ELSEWHERE)
 
     def drives_itself(self, build_id: str) -> bool:
         """Tell whether a build runs on this node: one that was asked for here, or taken over."""

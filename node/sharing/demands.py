@@ -56,8 +56,9 @@ class QueuedBuild(Protocol):
     def is_asked_by(self, actor: str) -> bool:
         """Tell whether somebody is one of those who asked for it."""
 
-    def drop(self, actor: str | None) -> bool:
-        """Take note that an actor wants it no more, None: that nobody may; tell whether it ends."""
+    def drop(self, actor: str | None, *, by: str) -> bool:
+        """Take note that an actor wants it no more, None: that nobody may, ``by`` whose wish; tell
+        whether it ends."""
 
 
 @dataclass(slots=True)
@@ -162,7 +163,7 @@ class Demands:
                 if ordered is not None:
                     self.order(ordered.build, told.orders.orders)
                     if told.cancel:
-                        ordered.build.drop(told.actor or None)
+                        ordered.build.drop(told.actor or None, by=told.by)
 
     def tick(self, now: float) -> None:
         """Tell how far the builds are, now and then."""

@@ -252,7 +252,8 @@ class QueueDesk:
         if change.what == "move":
             return demand.build, self._move(queue, wisher, demand, change.value)
         orders = ordered(demand.orders, change.what, change.value)
-        self._order(demand, orders, cancel=change.what == "cancel", drops=wisher.drops)
+        cancel = change.what == "cancel"
+        self._order(demand, orders, cancel=cancel, drops=wisher.drops, by=change.actor)
         return demand.build, ""
 
     def _found(self, queue: Queue, wisher: Wisher, prefix: str) -> Demand:
@@ -283,11 +284,18 @@ class QueueDesk:
         return order[after] if after < len(order) else ""
 
     def _order(
-        self, demand: Demand, orders: Orders, *, cancel: bool = False, drops: str | None = None
+        self,
+        demand: Demand,
+        orders: Orders,
+        *,
+        cancel: bool = False,
+        drops: str | None = None,
+        by: str = "",
     ) -> None:
         # Its driver tells the same soon; until then the queue goes by it already.
         self._allocator.demanded(replace(demand, orders=orders))
-        told = BuildOrdered(demand.build, WireOrders.of(orders), cancel, (drops or "")[:128])
+        whose = (drops or "")[:128]
+        told = BuildOrdered(demand.build, WireOrders.of(orders), cancel, whose, by[:128])
         self._say(demand.driver, told)
         self._on_change()
 

@@ -119,12 +119,13 @@ class QueueAnswer(Message):
 @dataclass(frozen=True, slots=True)
 class BuildOrdered(Message):
     """People want this of a build. ``actor``: who wants it no more where it is cancelled, as one of
-    those who asked for it; empty: it ends for all of them."""
+    those who asked for it; empty: it ends for all of them. ``by``: who said so."""
 
     build: Name
     orders: WireOrders
     cancel: bool
     actor: _Word = ""
+    by: _Word = ""
 
 
 @message(

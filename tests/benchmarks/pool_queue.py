@@ -217,7 +217,7 @@ class Build:
         """Nobody cancels anything."""
         return False
 
-    def drop(self, actor: str | None) -> bool:
+    def drop(self, actor: str | None, *, by: str) -> bool:
         """Nobody cancels anything."""
         return False
 

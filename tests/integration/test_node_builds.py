@@ -149,6 +149,8 @@ def test_stopping_cancels_what_runs(buildnet: CommandLine, tmp_path: Path) -> No
     assert json.loads(out)["status"] == "cancelled"
     buildnet.start()
     assert buildnet("history", "--json").data["builds"][0]["status"] == "cancelled"
+    (told,) = buildnet("ledger", "list", "--type", "build.cancelled", "--json").data["entries"]
+    assert (told["actor"]["kind"], told["data"]["reason"]) == ("node", "the node was stopped")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

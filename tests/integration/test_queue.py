@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
 from buildnet.cli.testing import write_files
+from buildnet.cli.user import user_name
 from testbed.nodes import Cluster, Node
 from testbed.waiting import until
 
@@ -161,6 +163,20 @@ def test_a_build_is_cancelled_from_elsewhere(trio: Cluster, tmp_path: Path) -> N
     change(one, "cancel", build)
     assert until_over(two, build)["status"] == "cancelled"
     change(one, "cancel", build, code=6)  # it is over
+    near = begin(two, workspace(tmp_path / "near", 40))
+    until(lambda: queue(two).get(near), "it is not seen")
+    change(two, "cancel", near)
+    for each in (build, near):  # by whom, whoever asked for it, and whichever way it was said
+        told = until(partial(ended_by, two, each), "it is not recorded")
+        assert told == (user_name(), "test had asked for it")
+
+
+def ended_by(node: Node, build: str) -> tuple[str, str] | None:
+    """Return who cancelled a build, and why, as the ledger tells it."""
+    for each in node.get("/api/ledger?type=build.cancelled")["entries"]:
+        if each["entity"] == f"build:{build}":
+            return each["actor"]["name"], each["data"]["reason"]
+    return None
 
 
 def test_builds_are_moved(trio: Cluster, tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ import pytest
 from buildnet.mesh.members.member_list import Rights
 from buildnet.node.api.queue_changing import cancel_here
 from buildnet.node.askers import Askers
-from buildnet.node.auth.caller import Caller, CallerKind
+from buildnet.node.auth.caller import OWNER, Caller, CallerKind
 from buildnet.node.auth.refusal import NotAllowedError
+from buildnet.node.cancelled import NODE_STOPPED, Cancelled
 from buildnet.node.pausing import Pausing
 from buildnet.node.running import BuildRequest, RunningBuild
 
@@ -36,7 +37,7 @@ def build_of(*actors: str) -> RunningBuild:
     made: Any = object.__new__(RunningBuild)
     made.request = BuildRequest(Path("/w"), actor="began")
     made.askers, made.cancelled, made.pausing = Askers(), asyncio.Event(), Pausing()
-    made.hook = made.performer = None
+    made.hook = made.performer = made.cancelled_how = None
     for actor in actors:
         made.askers.add(actor)
     found: RunningBuild = made
@@ -48,14 +49,15 @@ def test_who_asked_for_a_build_that_others_want_ends_it_for_themselves_alone() -
         build = build_of("anna", "agent:ci", "anna", "agent:ci")
         assert (build.actor, build.is_asked_by("agent:ci")) == ("anna", True)
         assert not build.is_asked_by("agent:other")
-        assert not build.drop("anna")
+        assert not build.drop("anna", by="anna")
         assert build.actor == "agent:ci"  # whose it is now
-        assert not build.drop("anna")  # said again
-        assert not build.drop("agent:ci", 1)
-        assert not build.drop("agent:ci", 9)
+        assert not build.drop("anna", by="anna")  # said again
+        assert not build.drop("agent:ci", 1, by="agent:ci")
+        assert not build.drop("agent:ci", 9, by="agent:ci")
         assert not build.cancelled.is_set()
-        assert build.drop("agent:ci", 3)
+        assert build.drop("agent:ci", 3, by="agent:ci")
         assert build.cancelled.is_set()
+        assert build.cancelled_how == Cancelled("agent:ci", "it is wanted no more")
 
     asyncio.run(work())
 
@@ -63,11 +65,14 @@ def test_who_asked_for_a_build_that_others_want_ends_it_for_themselves_alone() -
 def test_for_all_of_them_it_is_ended_by_who_may() -> None:
     async def work() -> None:
         build = build_of("anna", "agent:ci")
-        assert build.drop(None)
+        assert build.drop(None, by="root")
         assert build.cancelled.is_set()
+        assert build.cancelled_how == Cancelled("root", "anna had asked for it")
+        build.cancel(NODE_STOPPED)
+        assert build.cancelled_how.by == "root", "who ended it first"
         taken_over = build_of()
         assert taken_over.actor == "began"
-        assert taken_over.drop("began", 0)  # whose askers are those of another node
+        assert taken_over.drop("began", 0, by="began")  # whose askers are those of another node
         assert taken_over.cancelled.is_set()
 
     asyncio.run(work())
@@ -78,7 +83,7 @@ def test_what_is_handed_over_ends_with_who_has_it_now() -> None:
         build = build_of("anna", "anna")
         build.hand_over("berta")
         assert (build.actor, build.is_asked_by("anna")) == ("berta", False)
-        assert build.drop("berta")
+        assert build.drop("berta", by="berta")
 
     asyncio.run(work())
 
@@ -107,5 +112,11 @@ def test_nobody_ends_it_for_another_one_who_asked() -> None:
         boss = Caller(CallerKind.KEY, "agent:boss", Rights.ADMIN)
         assert not cancel_here(build, boss, None)["goes_on"]
         assert build.cancelled.is_set()
+        assert build.cancelled_how == Cancelled("agent:boss", "agent:b had asked for it")
+        for asker, who in ((0, "bob"), (None, "local")):  # whose Ctrl-C it is, else nobody's name
+            own: Any = build_of("bob")
+            own.id, own.definition = build.id, build.definition
+            cancel_here(own, OWNER, asker)
+            assert own.cancelled_how.by == who
 
     asyncio.run(work())

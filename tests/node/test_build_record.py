@@ -8,6 +8,7 @@ from typing import Any
 from tests.node.recording_ledger import BEGAN, NODE, WARRANT, OneLedger, run, written
 
 from buildnet.ledger.accounts import Books
+from buildnet.ledger.entry import ActorKind
 from buildnet.ledger.entry_types import TYPES
 from buildnet.ledger.merkle import root_of
 from buildnet.mesh.digest import Digest
@@ -19,6 +20,7 @@ from buildnet.node.build_record import (
     Results,
     leaf_of,
 )
+from buildnet.node.cancelled import NODE_STOPPED, Cancelled
 from buildnet.node.recording import Recording
 
 
@@ -84,13 +86,16 @@ def test_failed_and_cancelled_builds_say_why(tmp_path: Path) -> None:
         broken = report("page", "failed", error={"message": "the command failed"})
         records = (
             ended(report("core"), broken, status="failed"),
-            ended(build_id="b2", status="cancelled"),
+            ended(build_id="b2", status="cancelled", cancelled=Cancelled("root", "because")),
+            ended(build_id="b4", status="cancelled", cancelled=NODE_STOPPED),
             ended(build_id="b3", status="failed", error="x" * 9000),
         )
-        failed, cancelled, long = await written(ledger, *records)
+        failed, cancelled, stopped, long = await written(ledger, *records)
         assert failed.data["error"] == "page: the command failed"
         assert [one["name"] for one in failed.data["packages"]] == ["page", "core"]
-        assert cancelled.data["reason"] == "it was asked for"
+        assert (cancelled.body.actor.id, cancelled.data["reason"]) == ("root", "because")
+        assert stopped.body.actor.kind == ActorKind.NODE
+        assert stopped.data["reason"] == "the node was stopped"
         assert len(long.data["error"]) == 500
         # Their beginnings are not in this ledger: the accounts begin with the end.
         assert [one.state for one in failed.body.postings] == ["", "failed"]

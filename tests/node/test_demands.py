@@ -36,7 +36,7 @@ class Queued:
         self.orders = Orders()
         self.far = HowFar("w")
         self.held: list[bool] = []
-        self.dropped: list[str | None] = []
+        self.dropped: list[tuple[str | None, str]] = []
         self.at_end: list[Any] = []
 
     def how_far(self) -> HowFar:
@@ -51,8 +51,8 @@ class Queued:
     def is_asked_by(self, actor: str) -> bool:
         return actor == self.actor
 
-    def drop(self, actor: str | None) -> bool:
-        self.dropped.append(actor)
+    def drop(self, actor: str | None, *, by: str) -> bool:
+        self.dropped.append((actor, by))
         return True
 
 
@@ -131,9 +131,9 @@ def test_the_coordinator_alone_orders_and_a_new_one_learns_of_it() -> None:
     assert to == OWNER
     assert isinstance(told, DemandTold)
     assert told.orders.orders == orders
-    scene.demands.take(Received(OWNER, BuildOrdered("b", ORDERS, True)))
-    scene.demands.take(Received(OWNER, BuildOrdered("b", ORDERS, True, "agent:x")))
-    assert scene.build.dropped == [None, "agent:x"]
+    scene.demands.take(Received(OWNER, BuildOrdered("b", ORDERS, True, by="root")))
+    scene.demands.take(Received(OWNER, BuildOrdered("b", ORDERS, True, "x", "x")))
+    assert scene.build.dropped == [(None, "root"), ("x", "x")]
 
 
 def test_while_the_whole_queue_is_paused_new_builds_are_too() -> None:

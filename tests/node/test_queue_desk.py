@@ -194,7 +194,7 @@ def test_a_build_that_others_want_too_is_cancelled_for_who_asks_with_a_key_alone
             scene.desk.change(change, wisher)
             ((to, told),) = [each for each in scene.said if isinstance(each[1], BuildOrdered)]
             assert isinstance(told, BuildOrdered)
-            assert (to, told.cancel, told.actor) == (BUILDER, True, whose)
+            assert (to, told.cancel, told.actor, told.by) == (BUILDER, True, whose, "somebody")
             assert BuildOrdered.decode(told.encode()) == told
 
     within(scene, work)
