@@ -84,20 +84,31 @@ def pool_table(console: Console, data: dict[str, Any]) -> None:
                 f"{escaped(node['name'])} works for nobody else: {escaped(node['lends_nothing'])}",
                 soft_wrap=True,
             )
-    volumes = aggregate["storage_volumes"]
-    free = sum(volume["available_bytes"] or 0 for volume in volumes)
-    size = sum(volume["total_bytes"] or 0 for volume in volumes)
+    free, size, volumes = _disks(aggregate["storage_volumes"])
     memory = (aggregate["available_memory_bytes"], aggregate["total_memory_bytes"])
     print_fields(
         console,
         {
             "cores": f"{aggregate['available_cpu_cores']} free of {aggregate['total_cpu_cores']}",
             "memory": f"{bytes_text(memory[0])} free of {bytes_text(memory[1])}",
-            "storage": f"{bytes_text(free)} free of {bytes_text(size)}, {len(volumes)} volumes",
+            "storage": f"{bytes_text(free)} free of {bytes_text(size)}, "
+            f"{volumes} volume{'' if volumes == 1 else 's'}",
             "tools": escaped(", ".join(aggregate["tools"])) or "none",
             "runtimes": escaped(", ".join(aggregate["runtimes"])) or "none",
         },
     )
+
+
+def _disks(found: list[dict[str, Any]]) -> tuple[int, int, int]:
+    """Return what is free of volumes, how large they are, and how many: directories of one volume
+    of a node have its space together."""
+    volumes: dict[tuple[str, str], tuple[int, int]] = {}
+    for one in found:
+        told = (one["total_bytes"] or 0, one["available_bytes"] or 0)
+        place = (one["node_id"], one["mount_point"])
+        volumes[place] = max(volumes.get(place, told), told)
+    sizes = volumes.values()
+    return sum(free for _, free in sizes), sum(size for size, _ in sizes), len(volumes)
 
 
 def _leads(data: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ used here (limits of the host and of the owner applied); what the machine has st
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Literal
 
@@ -73,7 +74,8 @@ class StorageVolume(ResourceModel):
     path: str
     mount_point: str
     total_bytes: int | None = None
-    """What may be used: the volume's size, or the owner's limit if that is smaller."""
+    """What is in use and what is available to the node's user together, as ``df`` counts for its
+    percentage; or the owner's limit if that is smaller."""
     available_bytes: int | None = None
     storage_class: StorageClass = "unknown"
     file_system: str
@@ -140,14 +142,27 @@ class NodeResources(ResourceModel):
         """Return what is free where commands run: on the directory that the owner gave for builds,
         else on the emptiest volume; None: unknown. ``now``: a later measurement."""
         later = {} if now is None else {one.path: one.available_bytes for one in now.disks}
-        disks = [one for one in self.storage if one.storage_class != "ramdisk"]
-        disks = [one for one in self.storage if one.purpose == "builds"] or disks
+        disks = [one for one in self.storage if one.purpose == "builds"] or self.disks
         free = [
             min(one.available_bytes, later.get(one.path, one.available_bytes))
             for one in disks
             if one.available_bytes is not None
         ]
         return max(free, default=None)
+
+    @property
+    def disks(self) -> tuple[StorageVolume, ...]:
+        """The volumes of disks: a RAM disk is memory, which is counted as such."""
+        return tuple(one for one in self.storage if one.storage_class != "ramdisk")
+
+    def disks_now(self, now: Utilization | None) -> Iterator[StorageVolume]:
+        """Yield the volumes of disks with what is available by a later measurement."""
+        later = {} if now is None else {one.path: one.available_bytes for one in now.disks}
+        for one in self.disks:
+            available = later.get(one.path, one.available_bytes)
+            if available is not None and one.total_bytes is not None:
+                available = min(available, one.total_bytes)
+            yield one.model_copy(update={"available_bytes": available})
 
 
 class VolumeUse(ResourceModel):

@@ -224,7 +224,7 @@ def aggregate(nodes: Sequence[NodeState]) -> Iterator[tuple[str, Any]]:
         [
             {**_owner(node), **volume.model_dump(mode="json")}
             for node, resources in members
-            for volume in resources.storage
+            for volume in resources.disks_now(node.utilization)
         ],
     )
     yield "tools", _by_name((node, resources.tools) for node, resources in members)

@@ -33,7 +33,7 @@ def macos_volumes(prober: Prober) -> list[StorageVolume]:
 
 def _volume(prober: Prober, mount: MacosMount) -> StorageVolume:
     network = mount.file_system in NETWORK_FILE_SYSTEMS
-    size = ask_size(prober, mount.mount_point)
+    size = ask_size(prober, mount.mount_point, shares=mount.file_system == "apfs")
     if network:
         kind: StorageClass = "network"
     elif mount.file_system == "tmpfs":

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import plistlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -21,7 +22,7 @@ from buildnet.node.scan.storage import (
     storage_class,
     with_purposes,
 )
-from buildnet.node.scan.volume import VolumeSize, ask_size, parse_df
+from buildnet.node.scan.volume import VolumeSize, ask_size, parse_df, volume_size
 from buildnet.pool.quantity import GIB
 from buildnet.pool.resources import StorageVolume
 
@@ -167,7 +168,8 @@ def test_volumes_have_sizes_and_a_ram_disk_no_more_than_memory(tmp_path: Path) -
     (tmp_path / "etc/hosts").touch()
     root, shm = linux_volumes(host, Prober.of_process("/nonexistent"), 1000)
     found = os.statvfs(tmp_path)
-    assert (root.path, root.total_bytes) == ("/", found.f_blocks * found.f_frsize)
+    usable = found.f_blocks - found.f_bfree + found.f_bavail
+    assert (root.path, root.total_bytes) == ("/", usable * found.f_frsize)
     assert root.available_bytes is not None
     assert (shm.storage_class, shm.available_bytes) == ("ramdisk", 1000)
 
@@ -239,6 +241,20 @@ def test_a_directory_belongs_to_the_nearest_mount_also_through_links(tmp_path: P
     assert root.path == "/"
 
 
+def test_what_is_kept_for_root_is_neither_used_nor_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = SimpleNamespace(f_frsize=10, f_blocks=1000, f_bfree=700, f_bavail=200)
+    monkeypatch.setattr("buildnet.node.scan.volume.os.statvfs", lambda path: told)
+    size = volume_size(fake_host(tmp_path, ""), "/")
+    # df -P: 300 of 500 used, 60 %.
+    assert size == VolumeSize(5000, 2000)
+    text = (
+        "Filesystem 1024-blocks Used Available Capacity Mounted on\n/dev/sda1 1000 300 200 60% /\n"
+    )
+    assert parse_df(text) == VolumeSize(500 * 1024, 200 * 1024)
+
+
 def test_this_host_has_a_root() -> None:
     found = scan_storage(HostFiles(), Prober.of_process("/usr/bin:/bin"), ())
     (root,) = [one for one in found if one.mount_point == "/"]
@@ -293,7 +309,10 @@ def test_df_of_both_systems() -> None:
         "Filesystem     1024-blocks      Used Available Capacity  Mounted on\n"
         "/dev/disk3s1s1   971350180  10461500 471350180     3%    /\n"
     )
-    assert parse_df(macos) == VolumeSize(971350180 * 1024, 471350180 * 1024)
+    shared = parse_df(macos, shares=True)
+    assert shared == VolumeSize(971350180 * 1024, 471350180 * 1024)
+    alone = parse_df(macos)
+    assert alone == VolumeSize((10461500 + 471350180) * 1024, 471350180 * 1024)
     assert parse_df("Filesystem\n") is None
 
 

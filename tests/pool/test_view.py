@@ -11,6 +11,7 @@ from tests.pool.pool_nodes import ANNA, BERT, NOW, node
 
 from buildnet.mesh.errors import NotFoundError, UsageError
 from buildnet.pool.advertisement import Lent
+from buildnet.pool.resources import VolumeUse
 from buildnet.pool.status_text import status_text
 from buildnet.pool.view import (
     RESOURCE_TYPES,
@@ -194,6 +195,26 @@ def test_a_pool_without_coordinator_nodes_or_links() -> None:
     assert view["coordinator"] is None
     assert view["aggregate"]["last_updated"] is None
     assert view["aggregate"]["total_cpu_cores"] == 0
+
+
+def test_disks_are_told_as_measured_last_and_ram_disks_are_memory() -> None:
+    one = node()
+    assert one.resources is not None
+    assert one.utilization is not None
+    root = one.resources.storage[0]
+    memory = root.model_copy(update={"path": "/dev/shm", "storage_class": "ramdisk"})
+    given = root.model_copy(update={"path": "/builds", "total_bytes": 20, "available_bytes": 20})
+    uses = [VolumeUse(path=path, used_percent=9.0, available_bytes=90) for path in ("/", "/builds")]
+    one = replace(
+        one,
+        resources=one.resources.model_copy(update={"storage": (root, memory, given)}),
+        utilization=one.utilization.model_copy(update={"disks": tuple(uses)}),
+    )
+    told = dict(aggregate([one]))["storage_volumes"]
+    assert [(each["path"], each["available_bytes"]) for each in told] == [
+        ("/", 90),
+        ("/builds", 20),
+    ]
 
 
 def test_resources_add_up() -> None:

@@ -58,18 +58,38 @@ export function memoryInUse(node: PoolNode): number | null {
   return share == null || total === undefined ? null : (share / 100) * total;
 }
 
-/** The volumes that files can be kept on, with how full each is by the newest measurement. */
-export function volumes(node: PoolNode): { path: string; used: number; total: number }[] {
+/** A volume as its node tells it, with what is available of it by the newest measurement. */
+type Volume = NonNullable<NonNullable<PoolNode["resources"]>["storage"]>[number] & {
+  available: number | null;
+};
+
+/**
+ * The volumes of a node's disks: a RAM disk is memory, which is counted as such. What is in use is what
+ * is not available of `total_bytes`, as `df` counts for its percentage.
+ */
+export function disksOf(node: Pick<PoolNode, "resources" | "utilization">): Volume[] {
   const measured = new Map(
     node.utilization?.disks?.map((disk) => [disk.path, disk.available_bytes]),
   );
-  return (node.resources?.storage ?? []).flatMap((volume) => {
-    const available = measured.get(volume.path) ?? volume.available_bytes;
-    if (volume.total_bytes == null || available == null || volume.storage_class === "ramdisk") {
-      return [];
-    }
-    return [{ path: volume.path, used: volume.total_bytes - available, total: volume.total_bytes }];
-  });
+  return (node.resources?.storage ?? [])
+    .filter((volume) => volume.storage_class !== "ramdisk")
+    .map((volume) => {
+      const available = measured.get(volume.path) ?? volume.available_bytes ?? null;
+      const most = volume.total_bytes ?? Number.POSITIVE_INFINITY;
+      return { ...volume, available: available === null ? null : Math.min(available, most) };
+    });
+}
+
+/** The disks of which it is known how full they are: directories of one volume are told once. */
+export function volumes(node: PoolNode): { path: string; used: number; total: number }[] {
+  const found = new Map<string, { path: string; used: number; total: number }>();
+  for (const { path, mount_point, total_bytes, available } of disksOf(node)) {
+    if (total_bytes == null || available === null) continue;
+    const known = found.get(mount_point);
+    if (known !== undefined && known.total >= total_bytes) continue;
+    found.set(mount_point, { path, used: total_bytes - available, total: total_bytes });
+  }
+  return [...found.values()];
 }
 
 function memory(workers: readonly PoolNode[]): Amount {

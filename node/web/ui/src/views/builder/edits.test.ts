@@ -33,7 +33,7 @@ describe("a piece that is added", () => {
   });
 
   test("of storage takes half of what is left where that is little", () => {
-    const volumes = [{ path: "/", storageClass: "ssd", freeGb: 5.3, totalGb: 9 }];
+    const volumes = [{ path: "/", mountPoint: "/", storageClass: "ssd", freeGb: 5.3, totalGb: 9 }];
     const draft = put([{ kind: "storage", node: "id-z", path: "/" }], [node("z", { volumes })]);
     expect(draft.volumes[0]?.gb).toBe(2.5);
   });

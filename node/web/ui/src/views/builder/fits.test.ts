@@ -4,7 +4,7 @@ import { added, type Offer, type ZoneName } from "@/views/builder/edits";
 import { saidOf, standingOf, standingOfProgram, verdict } from "@/views/builder/fits";
 import { node, POOL } from "@/views/builder/testing";
 
-const DISK = { path: "/", storageClass: "ssd", totalGb: 200 };
+const DISK = { path: "/", mountPoint: "/", storageClass: "ssd", totalGb: 200 };
 const says = (offer: Offer, zone: ZoneName, draft = EMPTY) => {
   const { takes, words } = verdict(offer, zone, draft, POOL);
   return `${takes ? "yes" : "no"}: ${words}`;

@@ -1,5 +1,6 @@
 import type { Schema } from "@/api/client";
 import { byName } from "@/format/format";
+import { disksOf } from "@/pool/totals";
 
 export const GIB = 1024 ** 3;
 
@@ -22,6 +23,8 @@ export interface PoolNode {
 
 interface PoolVolume {
   readonly path: string;
+  /** Of the volume that it is on: directories of one have its space together. */
+  readonly mountPoint: string;
   readonly storageClass: string;
   readonly freeGb: number | null;
   readonly totalGb: number | null;
@@ -39,7 +42,6 @@ export function poolNodes(nodes: readonly Schema["Node"][]): PoolNode[] {
 
 function poolNode(node: Schema["Node"]): PoolNode {
   const has = node.resources;
-  const now = new Map(node.utilization?.disks?.map((disk) => [disk.path, disk.available_bytes]));
   const cores = has?.cpu.cores ?? null;
   const percent = node.utilization?.memory_percent;
   const memory = has?.memory.total_bytes;
@@ -57,15 +59,13 @@ function poolNode(node: Schema["Node"]): PoolNode {
     freeCores: cores === null ? null : Math.max(0, cores - node.cores_in_use),
     memoryGb: memory == null ? null : memory / GIB,
     freeMemoryGb: free === null ? null : free / GIB,
-    volumes: (has?.storage ?? []).map((volume) => {
-      const left = now.get(volume.path) ?? volume.available_bytes;
-      return {
-        path: volume.path,
-        storageClass: volume.storage_class ?? "unknown",
-        freeGb: left == null ? null : left / GIB,
-        totalGb: volume.total_bytes == null ? null : volume.total_bytes / GIB,
-      };
-    }),
+    volumes: disksOf(node).map(({ path, storage_class, total_bytes, available, mount_point }) => ({
+      path,
+      mountPoint: mount_point,
+      storageClass: storage_class ?? "unknown",
+      freeGb: available === null ? null : available / GIB,
+      totalGb: total_bytes == null ? null : total_bytes / GIB,
+    })),
     tools: programs(has?.tools),
     runtimes: programs(has?.runtimes),
   };

@@ -36,9 +36,18 @@ export function sharesOf(draft: Draft, nodes: readonly PoolNode[]): Shares {
     },
     diskGb: {
       chosen: draft.volumes.reduce((total, piece) => total + piece.gb, 0),
-      of: sum((node) => node.volumes.reduce((total, volume) => total + (volume.freeGb ?? 0), 0)),
+      of: sum(freeDisk),
     },
   };
+}
+
+/** What is free of a node's disks: directories of one volume have its space together. */
+function freeDisk(node: PoolNode): number {
+  const free = new Map<string, number>();
+  for (const { mountPoint, freeGb } of node.volumes) {
+    free.set(mountPoint, Math.max(free.get(mountPoint) ?? 0, freeGb ?? 0));
+  }
+  return [...free.values()].reduce((total, gb) => total + gb, 0);
 }
 
 /**

@@ -12,7 +12,7 @@ export function node(name: string, more: Partial<PoolNode> = {}): PoolNode {
     freeCores: 4,
     memoryGb: 16,
     freeMemoryGb: 8,
-    volumes: [{ path: "/", storageClass: "ssd", freeGb: 100, totalGb: 200 }],
+    volumes: [{ path: "/", mountPoint: "/", storageClass: "ssd", freeGb: 100, totalGb: 200 }],
     tools: [{ name: "git", version: "2.40" }],
     runtimes: [],
     ...more,

@@ -7,7 +7,7 @@ import { bytes, count, latency, percent } from "@/format/format";
 import type { PoolNode } from "@/live/pool-nodes";
 import { useAsOf } from "@/live/use-live";
 import { isNoLoad, useRefetchOn, useRefetchOnPool } from "@/live/use-refetch";
-import { isThere } from "@/pool/totals";
+import { disksOf, isThere } from "@/pool/totals";
 import { roundTrip, STALE_MS } from "@/views/nodes/node-words";
 
 /** What the host is made of, as the scan found it. */
@@ -90,10 +90,7 @@ export function Hardware({ node }: { node: PoolNode }) {
 
 /** The volumes that files can be kept on. */
 export function Storage({ node }: { node: PoolNode }) {
-  const measured = new Map(
-    node.utilization?.disks?.map((disk) => [disk.path, disk.available_bytes]),
-  );
-  const volumes = node.resources?.storage ?? [];
+  const volumes = disksOf(node);
   return (
     <section className="card" aria-label="Storage">
       <header>
@@ -103,8 +100,7 @@ export function Storage({ node }: { node: PoolNode }) {
         {volumes.length === 0 && <p className="soft">unknown</p>}
         {volumes.map((volume) => {
           const total = volume.total_bytes;
-          const available = measured.get(volume.path) ?? volume.available_bytes;
-          const used = total == null || available == null ? null : total - available;
+          const used = total == null || volume.available === null ? null : total - volume.available;
           return (
             <div key={`${volume.path} ${volume.purpose}`}>
               <Meter
@@ -114,7 +110,7 @@ export function Storage({ node }: { node: PoolNode }) {
                 text={
                   used === null || total == null
                     ? "unknown"
-                    : `${percent(used, total)} of ${bytes(total)}, ${bytes(total - used)} free`
+                    : `${percent(used, total)} of ${bytes(total)} in use, ${bytes(total - used)} free`
                 }
                 warnAt={0.9}
                 badAt={0.97}

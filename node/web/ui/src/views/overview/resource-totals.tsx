@@ -35,7 +35,8 @@ export function ResourceTotals({ of }: { of: Totals }) {
         <Meter label="Memory" used={memory.used} total={memory.total} text={inBytes(memory)} />
         <Meter label="Disk" used={disk.used} total={disk.total} text={inBytes(disk)} />
         <p className="small soft">
-          The oldest of these figures: <Age at={of.oldestAt} staleAfterMs={STALE_MS} />
+          What several nodes on one host share counts for each of them. The oldest of these figures:{" "}
+          <Age at={of.oldestAt} staleAfterMs={STALE_MS} />
           {of.untold.length > 0 && `. Without ${of.untold.join(", ")}: what it has is not told yet`}
         </p>
       </div>
