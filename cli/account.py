@@ -11,7 +11,6 @@ from buildnet.cli.invitations import MemberRights
 from buildnet.cli.members import confirm
 from buildnet.cli.output import Listing, escaped, show, since_text
 from buildnet.cli.run import settings
-from buildnet.cli.user import user_name
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -55,7 +54,7 @@ def add_account(
 ) -> None:
     """Make an account, by which somebody logs in on any node: buildnet login --as NAME."""
     body = {"id": name, "rights": rights, "description": description}
-    made = Client.of(settings()).post("/api/accounts", body, actor=user_name())
+    made = Client.of(settings()).post("/api/accounts", body)
     _show(made, f"the account {name} has the rights of: {rights}")
 
 
@@ -66,7 +65,7 @@ def set_account(
 ) -> None:
     """Change what an account allows, also in sessions that are open."""
     path = f"/api/accounts/{path_part(name)}"
-    made = Client.of(settings()).put(path, {"rights": rights}, actor=user_name())
+    made = Client.of(settings()).put(path, {"rights": rights})
     _show(made, f"the account {name} has the rights of: {rights}")
 
 
@@ -78,7 +77,7 @@ def remove_account(
     """Remove an account; its sessions end on all nodes."""
     confirm(f"remove the account {name}?", yes)
     path = f"/api/accounts/{path_part(name)}"
-    gone = Client.of(settings()).delete(path, actor=user_name())
+    gone = Client.of(settings()).delete(path)
     _show(gone, f"the account {name} is removed")
 
 

@@ -13,7 +13,6 @@ from buildnet.cli.detached import leave
 from buildnet.cli.following import follow
 from buildnet.cli.quick import is_text
 from buildnet.cli.settings import Settings
-from buildnet.cli.user import user_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,6 @@ def request_of(options: BuildOptions, client: Client) -> dict[str, Any]:
         "explain": options.explain,
         # It holds secrets, and TCP is clear text: nobody but the node of this host gets it.
         "environment": _text_environment() if client.is_local else {},
-        "actor": user_name(),
         **({} if options.verify is None else {"verify": options.verify}),
         **({} if options.retry is None else {"retry": options.retry}),
         **({"trace_inputs": True} if options.trace_inputs else {}),

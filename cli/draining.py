@@ -10,7 +10,6 @@ import typer
 from buildnet.cli.client import Client, path_part
 from buildnet.cli.output import escaped, note, show, waiting
 from buildnet.cli.run import settings
-from buildnet.cli.user import user_name
 from buildnet.mesh.errors import BuildNetError, UsageError
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ def drain_node(name: str, wait: bool, timeout_s: float) -> None:
 def resume_node(name: str) -> None:
     """Have a node take work again, and tell of it."""
     client = Client.of(settings())
-    data = client.post(f"/api/servers/{path_part(name)}/resume", actor=user_name())
+    data = client.post(f"/api/servers/{path_part(name)}/resume")
 
     def table(console: Console) -> None:
         console.print(f"{escaped(data['name'])} takes work again")
@@ -104,5 +103,5 @@ def seconds(text: str, option: str) -> float:
 
 def _drain(client: Client, name: str) -> dict[str, Any]:
     path = f"/api/servers/{path_part(name)}/drain"
-    found: dict[str, Any] = client.post(path, actor=user_name())
+    found: dict[str, Any] = client.post(path)
     return found

@@ -17,7 +17,6 @@ from buildnet.cli.members import confirm
 from buildnet.cli.output import Listing, escaped, note, print_fields, show
 from buildnet.cli.run import settings
 from buildnet.cli.start import ensure_node
-from buildnet.cli.user import user_name
 from buildnet.mesh.errors import UsageError
 
 if TYPE_CHECKING:
@@ -86,7 +85,6 @@ def create(
         "valid_s": valid_s,
         "bound": bound,
         "rate": rate,
-        "actor": user_name(),
     }
     _show_made(ensure_node(settings()).post("/api/keys", body), out, secret)
 
@@ -135,7 +133,7 @@ def revoke(
     """Let a key count no more, for ever, and those that were made with it."""
     confirm(f"revoke the key {key} for ever?", yes)
     path = f"/api/keys/{path_part(key)}/revoke"
-    data = Client.of(settings()).post(path, {"reason": reason, "actor": user_name()})
+    data = Client.of(settings()).post(path, {"reason": reason})
     show(
         settings(),
         data,
@@ -150,7 +148,7 @@ def rotate(key: Named, out: Out = None, yes: _Yes = False) -> None:
     _require_new(out)
     confirm(f"make the key {key} anew? the one from before counts no more", yes)
     path = f"/api/keys/{path_part(key)}/rotate"
-    _show_made(Client.of(settings()).post(path, {"actor": user_name()}), out, None)
+    _show_made(Client.of(settings()).post(path, {}), out, None)
 
 
 def _show_made(data: dict[str, Any], out: Path | None, secret: bytes | None) -> None:

@@ -24,7 +24,6 @@ from buildnet.cli.output import (
     waiting,
 )
 from buildnet.cli.run import settings
-from buildnet.cli.user import user_name
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -186,7 +185,6 @@ def note(
         "text": text,
         "ack": ack.value,
         "entity": entity,
-        "actor": user_name(),
         "request": secrets.token_hex(16),
     }
     client = Client.of(settings())

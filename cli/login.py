@@ -10,7 +10,6 @@ from buildnet.cli.client import Client
 from buildnet.cli.invitations import MemberRights
 from buildnet.cli.output import escaped, note, show
 from buildnet.cli.run import settings
-from buildnet.cli.user import user_name
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,7 +25,7 @@ def login(
     ] = None,
 ) -> None:
     """Print a link with which a browser logs in on the node, good once and for ten minutes."""
-    body = {"account": account, "rights": rights, "actor": user_name()}
+    body = {"account": account, "rights": rights}
     data = Client.of(settings()).post("/api/logins", body)
 
     def table(console: Console) -> None:

@@ -15,7 +15,6 @@ from buildnet.cli.client import Client, path_part
 from buildnet.cli.output import Listing, console, duration_text, escaped, note, show
 from buildnet.cli.run import settings
 from buildnet.cli.start import ensure_node
-from buildnet.cli.user import user_name
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -151,7 +150,7 @@ def cancel(build: BuildArgument) -> None:
 
 def _change(build: str | None, what: str, done: str, **body: object) -> None:
     path = f"/api/queue/{what}" if build is None else f"/api/queue/{path_part(build)}/{what}"
-    data = Client.of(settings()).post(path, {"actor": user_name(), **body})
+    data = Client.of(settings()).post(path, body)
     found = data["build_id"]
     words = f"the queue {done}" if found is None else f"build {found} {done}"
     if not data.get("changed", True):

@@ -11,7 +11,7 @@ import os
 import sys
 
 from buildnet import __version__
-from buildnet.cli.user import user_name
+from buildnet.cli.user import USER_HEADER, user_header
 
 TYPE_CHECKING = False  # importing typing would take longer than all of this
 if TYPE_CHECKING:
@@ -111,11 +111,12 @@ def _request(packages: list[str], quoted: Callable[[str], str]) -> bytes:
     )
     body = (
         f'{{"root":{quoted(os.getcwd())},"packages":[{",".join(map(quoted, packages))}],'
-        f'"environment":{{{environment}}},"actor":{quoted(user_name())},"detail":"changed"}}'
+        f'"environment":{{{environment}}},"detail":"changed"}}'
     ).encode()
     head = (
         "POST /api/build HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n"
         f"accept: {UP_TO_DATE}, application/x-ndjson\r\nbuildnet-version: {__version__}\r\n"
+        f"{USER_HEADER}: {user_header()}\r\n"
         f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body

@@ -13,7 +13,6 @@ from buildnet.cli.invitations import MemberRights
 from buildnet.cli.members import change, confirm
 from buildnet.cli.output import Listing, escaped, note, show
 from buildnet.cli.run import settings
-from buildnet.cli.user import user_name
 from buildnet.mesh.errors import UsageError
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ def set_rights(
         change("rights", {"node": who, "rights": rights}, f"has the rights of: {rights}")
         return
     path = f"/api/accounts/{path_part(account)}"
-    made = client.put(path, {"rights": rights}, actor=user_name())
+    made = client.put(path, {"rights": rights})
     said = f"the account {account} has the rights of: {rights}"
     show(settings(), made, lambda console: console.print(escaped(said)), ids=[made["id"]])
 

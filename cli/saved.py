@@ -18,7 +18,6 @@ from buildnet.cli.client import Client, path_part
 from buildnet.cli.ledger_checks import FileError
 from buildnet.cli.output import escaped, note, print_fields, show, since_text
 from buildnet.cli.run import settings
-from buildnet.cli.user import user_name
 from buildnet.cli.whole_file import write_whole
 from buildnet.mesh.errors import BuildNetError, UsageError
 
@@ -77,13 +76,13 @@ class Kind:
 
     def create(self, document: Document) -> Document:
         """Keep a new one."""
-        made: Document = Client.of(settings()).post(self.path, document, actor=user_name())
+        made: Document = Client.of(settings()).post(self.path, document)
         return made
 
     def change(self, name: str, document: Document, **query: object) -> Document:
         """Change one; see the API for ``query``."""
         client = Client.of(settings())
-        made: Document = client.put(self.at(name), document, actor=user_name(), **query)
+        made: Document = client.put(self.at(name), document, **query)
         return made
 
 
@@ -209,7 +208,7 @@ def delete(kind: Kind, name: str, yes: bool, dry_run: bool) -> None:
             )
         if not typer.confirm(f"delete the {kind.word} {name} for everybody?", err=True):
             raise typer.Abort
-    gone = client.delete(kind.at(name), expects=view["version"] or None, actor=user_name())
+    gone = client.delete(kind.at(name), expects=view["version"] or None)
     show(settings(), gone, lambda console: console.print(f"deleted {what}"), ids=[gone["id"]])
 
 

@@ -33,7 +33,6 @@ from buildnet.cli.output import (
 )
 from buildnet.cli.run import settings
 from buildnet.cli.start import ensure_node
-from buildnet.cli.user import user_name
 from buildnet.mesh.errors import BuildNetError, UsageError
 
 if TYPE_CHECKING:
@@ -220,7 +219,7 @@ def update(
     change = said if reset else _given(said)
     if not change:
         raise UsageError("nothing is to change", hint="buildnet server update --help")
-    data = Client.of(settings()).put(_path(name), change, actor=user_name())
+    data = Client.of(settings()).put(_path(name), change)
 
     def table(console: Console) -> None:
         console.print(f"{escaped(data['name'])} goes by that now")

@@ -19,7 +19,6 @@ from buildnet.cli.output import (
     since_text,
 )
 from buildnet.cli.run import settings
-from buildnet.cli.user import user_name
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -96,7 +95,7 @@ def kick_session(
     """End a session, on whichever node; builds that were begun in it go on."""
     confirm(f"end the session {session}?", yes)
     path = f"/api/sessions/{path_part(session)}"
-    data = Client.of(settings()).delete(path, reason=reason or None, actor=user_name())
+    data = Client.of(settings()).delete(path, reason=reason or None)
 
     def table(console: Console) -> None:
         for each in data["sessions"]:
@@ -120,7 +119,7 @@ def hand_over(
 ) -> None:
     """Hand the builds of a session that run to somebody else, who may cancel them then."""
     path = f"/api/sessions/{path_part(session)}/hand-over"
-    data = Client.of(settings()).post(path, {"to": to, "actor": user_name()})
+    data = Client.of(settings()).post(path, {"to": to})
     ids = [each["build_id"] for each in data["builds"]]
     said = f"{', '.join(ids)}: {data['to']}'s from now on"
     show(settings(), data, lambda console: console.print(escaped(said)), ids=ids)

@@ -11,7 +11,6 @@ from buildnet.cli.client import Client
 from buildnet.cli.output import Listing, escaped, show
 from buildnet.cli.run import settings
 from buildnet.cli.saved import DryRun, File, Kind, Named, SetVariable, Yes
-from buildnet.cli.user import user_name
 from buildnet.mesh.errors import UsageError
 
 if TYPE_CHECKING:
@@ -83,7 +82,7 @@ def use(
     from buildnet.pool.keyed_values import assignments
 
     body = {"variables": assignments(values or ()), "save_as": save_as}
-    made = Client.of(settings()).post(f"{TEMPLATE.at(name)}/use", body, actor=user_name())
+    made = Client.of(settings()).post(f"{TEMPLATE.at(name)}/use", body)
     if save_as is not None:
         saved.show_kept("configuration", "created", made)
         return
@@ -104,7 +103,7 @@ def apply(
     from buildnet.pool.keyed_values import assignments
 
     body = {"variables": assignments(values or ()), "config_id": configuration}
-    made = Client.of(settings()).post(f"{TEMPLATE.at(name)}/apply", body, actor=user_name())
+    made = Client.of(settings()).post(f"{TEMPLATE.at(name)}/apply", body)
     saved.show_kept("configuration", "changed", made)
 
 

@@ -40,6 +40,7 @@ from buildnet.cli.client.asking import (
 )
 from buildnet.cli.client.calls import Call, T
 from buildnet.cli.credential import Credential
+from buildnet.cli.user import USER_HEADER, user_header
 
 _READ_BYTES = 1 << 16
 _CLOSE_S = 1.0
@@ -226,8 +227,11 @@ class AsyncClient:
         headers: Mapping[str, str],
         content: bytes,
     ) -> bytes:
-        host = self._url.netloc.rpartition("@")[2] if self._socket_path is None else "localhost"
-        whole = {"host": host, "connection": "close", **headers}
+        if self._socket_path is None:
+            always = {"host": self._url.netloc.rpartition("@")[2]}
+        else:
+            always = {"host": "localhost", USER_HEADER: user_header()}
+        whole = {**always, "connection": "close", **headers}
         events = [h11.Request(method=method, target=target, headers=list(whole.items()))]
         sent = [protocol.send(event) for event in events]
         if content:

@@ -40,6 +40,7 @@ from buildnet.cli.client.calls import Call, T
 from buildnet.cli.credential import Credential
 from buildnet.cli.quick import Begun
 from buildnet.cli.settings import Settings
+from buildnet.cli.user import USER_HEADER, user_header
 from buildnet.node.home import Home, default_home
 
 _PART_BYTES = 1 << 16
@@ -236,7 +237,7 @@ class Client:
                 raise self._unreachable(error) from error
             assert connection.sock is not None
             connection.sock.settimeout(STREAM_TIMEOUTS_S.get(accept, ANSWER_TIMEOUT_S))
-            headers = {"accept": accept, "connection": "close", **more}
+            headers = {"accept": accept, **self._always(), **more}
             content = None
             if body is not None:
                 content = json.dumps(body)
@@ -283,13 +284,18 @@ class Client:
         connection = self._connection()
         connection.timeout = ALIVE_WITHIN_S
         try:
-            connection.request("GET", "/health", headers={"connection": "close"})
+            connection.request("GET", "/health", headers=self._always())
             connection.getresponse()
         except (OSError, http.client.HTTPException):
             return False
         finally:
             connection.close()
         return True
+
+    def _always(self) -> dict[str, str]:
+        """Return the headers of every request."""
+        said = {} if self._socket_path is None else {USER_HEADER: user_header()}
+        return {"connection": "close", **said}
 
     def _connection(self) -> http.client.HTTPConnection:
         if self._socket_path is not None:

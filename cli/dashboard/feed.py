@@ -14,7 +14,6 @@ from buildnet.cli.client.shapes import ChannelName, Event
 from buildnet.cli.dashboard.last_hour import ENDED, HOUR_S, STARTED
 from buildnet.cli.dashboard.told import Answered, Failed, Happened, Source, Told
 from buildnet.cli.draining import in_flight_text
-from buildnet.cli.user import user_name
 
 PATHS: dict[Source, tuple[str, float]] = {
     "node": ("/api/node", 2.0),
@@ -84,7 +83,7 @@ class Feed:
 
     async def cancel(self, build: str) -> str:
         """Ask for a build's end; return what becomes of it, in words."""
-        found = await self.pool.change_queue("cancel", build, actor=user_name())
+        found = await self.pool.change_queue("cancel", build)
         if found.get("goes_on"):
             return f"build {build} goes on for others who asked for the same"
         return f"build {build} is being cancelled"
@@ -101,7 +100,7 @@ class Feed:
 
     async def _server(self, node: str, change: str) -> dict[str, Any]:
         path = f"/api/servers/{path_part(node)}/{change}"
-        found: dict[str, Any] = await self.pool.client.post(path, actor=user_name())
+        found: dict[str, Any] = await self.pool.client.post(path)
         return found
 
     # --- following and asking ------------------------------------------------------------------

@@ -204,7 +204,7 @@ def _queue(builds: Sequence[QueueRow], note: str, width: int) -> Panel:
 def _sessions(sessions: Sequence[SessionRow], note: str, width: int) -> Panel:
     columns = (
         name_column("who", width),
-        Column("kind", spare=3),
+        Column("kind"),
         Column("by"),
         name_column("node", width, spare=2),
         Column("does", stretch=min(36, width * 9 // 20)),

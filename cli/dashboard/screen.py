@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Level = Literal["good", "plain", "warning", "bad"]
+Kind = Literal["user", "account", "agent"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,11 +152,12 @@ class EndedRow:
 
 @dataclass(frozen=True, slots=True)
 class SessionRow:
-    """Somebody who uses a node. ``kind``: a person or a program with a key."""
+    """Somebody who uses a node. ``kind``: what ``who`` is the name of, for a user of a host and an
+    account may be called the same; an agent is a program with a key."""
 
     id: str
     who: str
-    kind: Literal["user", "agent"]
+    kind: Kind
     way: str
     node: str
     does: str

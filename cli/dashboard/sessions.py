@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
-from buildnet.cli.dashboard.screen import SessionRow
+from buildnet.cli.dashboard.screen import Kind, SessionRow
 from buildnet.cli.session import far_text
 
+_KINDS: Mapping[str, Kind] = {"account": "account", "agent": "agent"}
 _WATCHING = ("/ws", "/events", "/api/ledger/tail", "/api/watch")
 
 
@@ -23,11 +24,11 @@ def session_rows(sessions: Sequence[Mapping[str, Any]], unix: float) -> tuple[Se
 
 def _row(each: Mapping[str, Any], unix: float) -> SessionRow:
     who = str(each["actor"])
-    name = "the owner" if each["is_owner"] and who == "local" else who.removeprefix("account:")
-    kind: Literal["user", "agent"] = "agent" if who.startswith("agent:") else "user"
+    beginning, _, rest = who.partition(":")
+    kind = _KINDS.get(beginning, "user")
     return SessionRow(
         id=str(each["id"]),
-        who=name,
+        who=who if kind == "user" else rest,
         kind=kind,
         way=str(each["way"]),
         node=str(each.get("node") or ""),

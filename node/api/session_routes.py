@@ -43,13 +43,15 @@ def session_routes(service: NodeService) -> APIRouter:
     router = declared_router(prefix="/api/sessions", tags=["access"])
 
     async def seen(asking: Caller) -> Told:
-        """Return those whom somebody may see: all, all of this node, or themselves there."""
+        """Return those whom somebody may see: all, all of this node, or themselves there. A link
+        for less than the owner has bears the owner's name, but not the owner."""
         if _is_for_all(asking):
             return await service.access.board.everywhere(LIST)
         found = await service.access.board.here(LIST, "", "", "", "")
         if asking.may(Action.MANAGE_ACCESS):
             return Told(found, [])
-        return Told([each for each in found if each["actor"] == asking.actor], [])
+        own = [one for one in found if one["actor"] == asking.actor and not one["is_owner"]]
+        return Told(own, [])
 
     async def one(asking: Caller, session: str) -> dict[str, Any]:
         found = (await seen(asking)).found

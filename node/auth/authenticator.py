@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol
 
 from starlette.requests import HTTPConnection
 
-from buildnet.node.auth.caller import NOBODY, Caller
+from buildnet.node.auth import actors
+from buildnet.node.auth.caller import NOBODY, Caller, CallerKind
 
 
 class Credentials(Protocol):
@@ -27,13 +29,18 @@ class Authenticator:
         self._kinds = kinds
 
     async def caller(self, connection: HTTPConnection, otherwise: Caller = NOBODY) -> Caller:
-        """Return who asks; ``otherwise``: who asks without any credential.
+        """Return who asks; ``otherwise``: who asks without any credential; if that is who uses the
+        node's socket, under the name that they say.
 
         Raises:
             NotAuthenticatedError: a credential does not count.
+            UsageError: the name is none for a user.
         """
         for kind in self._kinds:
             found = await kind.caller(connection)
             if found is not None:
                 return found
-        return otherwise
+        said = connection.headers.get(actors.USER_HEADER)
+        if otherwise.kind is not CallerKind.OWNER or said is None:
+            return otherwise
+        return replace(otherwise, actor=actors.user_of(said))

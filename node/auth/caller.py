@@ -153,15 +153,18 @@ class Caller:
             )
 
     def name(self, said: str) -> str:
-        """Return the actor to go by: who uses the node's socket may say one, nobody else.
+        """Return the actor to go by: who uses the node's socket may say another one than they are
+        known by, nobody else may; ``local`` says none.
 
         Raises:
             UsageError: what they say is the name of an agent or account.
         """
-        return actors.user(said) if self.kind is CallerKind.OWNER else self.actor
+        if self.kind is not CallerKind.OWNER or said == actors.LOCAL:
+            return self.actor
+        return actors.user(said)
 
 
 NOBODY = Caller(CallerKind.NOBODY, "nobody")
-OWNER = Caller(CallerKind.OWNER, "local", is_owner=True)
-"""Who uses the socket (mode 0600): everything on this node. What that means for others is decided
-by the rights of this node in the cluster, where it is done."""
+OWNER = Caller(CallerKind.OWNER, actors.LOCAL, is_owner=True)
+"""Who uses the socket (mode 0600) and says no name: everything on this node. What that means for
+others is decided by the rights of this node in the cluster, where it is done."""

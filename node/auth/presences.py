@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
+from buildnet.node.auth import actors
 from buildnet.node.auth.activity import Seen, Way
 from buildnet.node.auth.connections import Connections
 from buildnet.node.auth.sessions import Session, Sessions
@@ -33,24 +34,26 @@ class Presences:
         for something lately, or has a connection open. ``now``: seconds since 1970 UTC."""
         sessions = {each.id: each for each in self._sessions().all()}
         seen = {each.id: each for each in self._connections.activity.now(now)}
-        actors = {each.caller.actor for each in seen.values() if each.way is not Way.CLI}
-        actors |= {each.grant.known_as for each in sessions.values()}
+        known = {each.caller.actor for each in seen.values()}
+        known |= {each.grant.known_as for each in sessions.values()}
         found = [_seen(each, sessions.get(each.id)) for each in seen.values()]
         found += [_silent(each) for name, each in sessions.items() if name not in seen]
         connections = self._connections.by_name()
         for each in found:
             mine = connections.get(each["id"], [])[-_MOST_CONNECTIONS:]
             each["connections"] = [{"what": one.what, "since": _moment(one.since)} for one in mine]
-            each["builds"] = self._builds_of(each, actors)
+            each["builds"] = self._builds_of(each, known)
         return sorted(found, key=lambda each: (each["since"], each["id"]))
 
-    def _builds_of(self, each: dict[str, Any], actors: set[str]) -> list[dict[str, Any]]:
-        """Return the builds of somebody: those of their name; on the socket whoever it is says a
-        name, so those of all names that are nobody else's."""
-        if each["way"] == Way.CLI:
-            mine = [one for one in self._builds() if one.actor not in actors]
-        else:
-            mine = [one for one in self._builds() if one.actor == each["actor"]]
+    def _builds_of(self, each: dict[str, Any], known: set[str]) -> list[dict[str, Any]]:
+        """Return the builds of somebody: those of their name; who uses the socket without saying
+        one may have said any for a build, so also those of all names that are nobody else's."""
+        says_none = each["way"] == Way.CLI and each["actor"] == actors.LOCAL
+        mine = [
+            one
+            for one in self._builds()
+            if one.actor == each["actor"] or (says_none and one.actor not in known)
+        ]
         return [build_view(one) for one in mine[:_MOST_BUILDS]]
 
 

@@ -16,7 +16,7 @@ _BACK = {
     "buildnet audit query --type session.kicked tells who ended it",
 }
 _OWN = {
-    CallerKind.OWNER: "name another one; on this host nothing is open but your own commands",
+    CallerKind.OWNER: "name another one; here nothing is open but commands of your user",
     CallerKind.KEY: "name another one; what a key has open ends with its program, "
     "or for good: buildnet key revoke",
     CallerKind.SESSION: "log out instead, or name another one",

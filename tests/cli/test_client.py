@@ -41,6 +41,15 @@ def test_json_is_parsed_and_text_is_passed_on(tmp_path: Path) -> None:
         assert client.get("/log") == "said\n"
 
 
+def test_the_node_of_this_host_is_told_the_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOGNAME", "ann")
+    with answering(tmp_path, http_answer("{}")) as (client, node):
+        client.get("/api/x")
+    assert b"\r\nbuildnet-user: ann\r\n" in node.request
+
+
 def test_a_body_is_sent_as_json(tmp_path: Path) -> None:
     with answering(tmp_path, http_answer("{}")) as (client, node):
         client.post("/api/x", {"é": 1})

@@ -43,7 +43,7 @@ def test_nothing_to_do(
 ) -> None:
     monkeypatch.setenv("ODD", 'a"\\\n\x01é😀')
     monkeypatch.setenv("NO_TEXT", "\udcff")
-    monkeypatch.setenv("LOGNAME", "ann")
+    monkeypatch.setenv("LOGNAME", "Zoé b")
     with node(home, SHORT) as asked:
         assert main(["build", "low", "hé"]) == 0
     printed = capsys.readouterr()
@@ -56,10 +56,10 @@ def test_nothing_to_do(
     assert body == {
         "root": str(home),
         "packages": ["low", "hé"],
-        "actor": "ann",
         "detail": "changed",
     }
     assert f"buildnet-version: {__version__}\r\n".encode() in asked.request
+    assert b"\r\nbuildnet-user: Zo%C3%A9%20b\r\n" in asked.request
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from buildnet.cli.user import user_name
 from testbed.building import Building, many_commands
 from testbed.nodes import Cluster, Node
 from testbed.waiting import until
@@ -90,6 +91,34 @@ def test_an_account_counts_on_all_nodes_until_it_is_removed(pair: Cluster) -> No
     assert admin("account", "remove", "anna", "--yes").code == 0
     until(lambda: (here.status, there.status) == (401, 401), "her sessions are over")
     assert not {here.id, there.id} & sessions(admin).keys()
+
+
+def test_the_owner_has_one_name_in_whichever_way_they_are_there(pair: Cluster) -> None:
+    admin, _ = pair.members
+    page = Browser(admin)
+    name = user_name()
+    assert page.ask("GET", "/api/session")[1]["actor"] == name
+    assert page.ask("POST", "/api/queue/pause", {"actor": "local"})[0] == 200
+    assert admin("queue", "resume").code == 0
+    here = [each for each in sessions(admin).values() if each["node"] == admin.name]
+    assert {(each["way"], each["actor"]) for each in here if each["is_owner"]} == {
+        ("web", name),
+        ("cli", name),
+        ("cli", "local"),  # the test bed, whose requests say no name
+    }
+    done = ("session.opened", "queue.paused", "queue.resumed")
+
+    def told() -> bool:
+        found = admin("ledger", "list", "--actor", name, "--json").data["entries"]
+        return {each["type"] for each in found} >= set(done)
+
+    until(told, "the ledger tells of all of it under that name")
+    # A link for less bears the name as well, and is not the owner.
+    less = Browser(admin, "--rights", "observer")
+    status, seen = less.ask("GET", "/api/sessions")
+    assert (status, [each["id"] for each in seen["sessions"]]) == (200, [less.id])
+    assert less.ask("DELETE", f"/api/sessions/{page.id}")[0] == 404
+    assert page.status == 200
 
 
 def test_an_admin_sees_and_ends_sessions_on_other_nodes(pair: Cluster) -> None:

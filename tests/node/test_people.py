@@ -72,6 +72,22 @@ def test_a_user_of_the_host_is_not_the_account_of_the_same_name(tmp_path: Path) 
     asyncio.run(asyncio.wait_for(whole(), 30))
 
 
+def test_a_page_bears_the_name_of_who_made_its_link(check: Check) -> None:
+    async def work(node: Node, around: Around) -> None:
+        said = {"buildnet-user": "root"}
+        for headers, actor in ((said, "root"), ({}, "local")):
+            made = await node.ask("POST", "/api/logins", headers, {}, owner=True)
+            code = made.body["url"].partition("#")[2]
+            who = (await node.ask("POST", "/api/login", PAGE, {"code": code})).body
+            assert (who["actor"], who["is_owner"]) == (actor, True)
+        assert [each.actor for each in around.told] == ["root", "local"]
+        browser = await node.browser(account="anna")
+        changed = await browser.ask("POST", "/change", {**browser.own(), **said})
+        assert changed.body == "account:anna"  # nobody else says a name
+
+    check(work)
+
+
 @pytest.mark.parametrize(
     ("what", "why"), [("account", Ended.ACCOUNT), ("idle", Ended.IDLE), ("end", Ended.KICKED)]
 )

@@ -234,7 +234,6 @@ def test_what_keys_ask_for_is_told_in_words() -> None:
         "anna takes no new work; 2 commands of others there",
         "anna takes work again",
     ]
-    assert all(query.get("actor") for _, query in pool.client.asked)
 
 
 def test_the_requests_are_those_of_the_api(tmp_path: Path) -> None:
@@ -251,7 +250,8 @@ def test_the_requests_are_those_of_the_api(tmp_path: Path) -> None:
             asyncio.run(Feed(pool, lambda told: None).drain("n 1"))
     assert node.asked[0].startswith(b"GET /api/session ")
     assert node.asked[1].startswith(b"GET /events?channels=builds&channels=queue ")
-    assert node.asked[2].startswith(b"POST /api/servers/n%201/drain?actor=")
+    assert node.asked[2].startswith(b"POST /api/servers/n%201/drain HTTP/1.1")
+    assert all(b"\r\nbuildnet-user: " in asked for asked in node.asked)
 
 
 async def _first(pool: AsyncPool) -> None:

@@ -203,9 +203,9 @@ def test_sessions_say_who_does_what() -> None:
     model.take(Answered("sessions", {"sessions": [idle, SESSION, agent], "silent": silent}), 0.0)
     screen = model.screen(1.0)
     assert [(row.who, row.kind, row.does) for row in screen.sessions or ()] == [
-        ("agent:ci", "agent", "builds shop (b1): 2 commands running"),
-        ("the owner", "user", "nothing now"),
-        ("anna", "user", "watches"),
+        ("ci", "agent", "builds shop (b1): 2 commands running"),
+        ("local", "user", "nothing now"),
+        ("anna", "account", "watches"),
     ]
     assert screen.silent == ("node3: no link",)
     assert (screen.sessions or ())[2].last_s == pytest.approx(4.0)
