@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from buildnet.ledger.entry import Entry
 from buildnet.ledger.history_cursor import read_cursor
@@ -23,7 +23,7 @@ from buildnet.ledger.history_filter import PART_OF_ID, Wanted
 from buildnet.mesh.clock import milliseconds_of
 from buildnet.mesh.service.private_database import make_private
 
-_VERSION = 1
+_VERSION = 2
 _ENDS = {"completed": "succeeded", "failed": "failed", "cancelled": "cancelled"}
 _MOST_PACKAGES = 4096
 _MOST_MS = 1e15
@@ -42,7 +42,9 @@ _TABLES = (
     """CREATE TABLE builds (
     id TEXT PRIMARY KEY,
     starter INTEGER,
+    begun_proven INTEGER NOT NULL DEFAULT 0,
     driver INTEGER NOT NULL,
+    driver_proven INTEGER NOT NULL DEFAULT 0,
     term INTEGER NOT NULL,
     asking INTEGER,
     status TEXT NOT NULL,
@@ -162,12 +164,14 @@ class ToldBuilds:
         cursor: str,
         *,
         is_own: Callable[[bytes], bool],
+        is_proven: Callable[[Entry], bool],
         recorded: Collection[str],
     ) -> None:
         """Take in the next entries of builds, up to ``cursor``. ``is_own``: whether a key is or was
-        this node's, whose builds are in its record; so are the ``recorded`` ones of these."""
+        this node's, whose builds are in its record; so are the ``recorded`` ones of these.
+        ``is_proven``: whether who wrote an entry proves that it began a build, or took it over."""
         with self._lock, closing(self._transaction()) as connection:
-            taking = _Taking(connection, is_own, recorded)
+            taking = _Taking(connection, is_own, is_proven, recorded)
             for entry in entries:
                 taking.take(entry)
             connection.execute("UPDATE read SET cursor=?", (cursor,))
@@ -233,6 +237,15 @@ class _Transaction:
                 self._connection.execute("ROLLBACK")
 
 
+class _Drives(NamedTuple):
+    """Who began a build and who drives it, by their numbers, and whether they prove it."""
+
+    starter: int | None
+    is_begun_proven: bool
+    driver: int
+    is_driver_proven: bool
+
+
 class _Taking:
     """Takes in entries within a transaction. Those of one node come in its order."""
 
@@ -240,10 +253,12 @@ class _Taking:
         self,
         connection: _Transaction,
         is_own: Callable[[bytes], bool],
+        is_proven: Callable[[Entry], bool],
         recorded: Collection[str],
     ) -> None:
         self._connection = connection
         self._is_own = is_own
+        self._is_proven = is_proven
         self._recorded = recorded
         self.changes = 0
 
@@ -268,6 +283,11 @@ class _Taking:
         self.changes += self._connection.execute(statement, parameters).rowcount
 
     def _started(self, build: str, entry: Entry) -> None:
+        """Of several who say so the first counts; before all, who proves it."""
+        is_proven, before = self._is_proven(entry), self._drives(build)
+        is_told = before is not None and before.starter is not None
+        if before is not None and is_told and (before.is_begun_proven or not is_proven):
+            return
         node, data = self._node(entry.body.origin), entry.data
         asked = {
             "task": _text(data.get("task")) or "",
@@ -279,21 +299,47 @@ class _Taking:
             _text(data.get("workspace")) or "", entry.body.actor.id, json.dumps(asked)
         )
         self._do(
-            "INSERT INTO builds (id, starter, driver, term, asking, status, started_at) "
-            "VALUES (?, ?, ?, 0, ?, 'running', ?) ON CONFLICT (id) DO UPDATE SET "
-            "starter=excluded.starter, asking=excluded.asking, started_at=excluded.started_at "
-            "WHERE starter IS NULL",
-            *(build, node, node, asking, _at(entry)),
+            "INSERT INTO builds (id, starter, begun_proven, driver, term, asking, status, "
+            "started_at) VALUES (?, ?, ?, ?, 0, ?, 'running', ?) ON CONFLICT (id) DO UPDATE SET "
+            "starter=excluded.starter, begun_proven=excluded.begun_proven, "
+            "asking=excluded.asking, started_at=excluded.started_at",
+            *(build, node, is_proven, node, asking, _at(entry)),
         )
+        if is_proven and before is not None and not before.is_driver_proven:
+            self._driven_by(build, node, 0, is_proven=False)
 
     def _taken_over(self, build: str, entry: Entry) -> None:
+        """Of several who went on with it the one with the highest number counts; where anything is
+        proven, of those who prove it."""
         node, term = self._node(entry.body.origin), _count(entry.data.get("term"))
+        is_proven, before = self._is_proven(entry), self._drives(build)
+        if before is None:
+            self._do(
+                "INSERT INTO builds (id, driver, driver_proven, term, status) "
+                "VALUES (?, ?, ?, ?, 'running')",
+                *(build, node, is_proven, term),
+            )
+        elif is_proven and not before.is_driver_proven and before.driver != before.starter:
+            self._driven_by(build, node, term, is_proven=True)
+        elif is_proven or not (before.is_begun_proven or before.is_driver_proven):
+            self._do(
+                "UPDATE builds SET driver=?, term=?, driver_proven=? WHERE id=? AND term < ?",
+                *(node, term, is_proven, build, term),
+            )
+
+    def _driven_by(self, build: str, node: int, term: int, *, is_proven: bool) -> None:
+        """Take a build's driver back that was believed without proof, with the end that it told."""
         self._do(
-            "INSERT INTO builds (id, driver, term, status) VALUES (?, ?, ?, 'running') "
-            "ON CONFLICT (id) DO UPDATE SET driver=excluded.driver, term=excluded.term "
-            "WHERE term < excluded.term",
-            *(build, node, term),
+            "UPDATE builds SET driver=?, term=?, driver_proven=?, status='running', "
+            "ended_term=NULL, completed_at=NULL, duration_ms=NULL, error=NULL WHERE id=?",
+            *(node, term, is_proven, build),
         )
+
+    def _drives(self, build: str) -> _Drives | None:
+        found = self._connection.execute(
+            "SELECT starter, begun_proven, driver, driver_proven FROM builds WHERE id=?", (build,)
+        ).fetchone()
+        return None if found is None else _Drives(*found)
 
     def _ended(self, build: str, entry: Entry, status: str) -> None:
         """The end that counts is told by who drives the build; by who began it, until then."""

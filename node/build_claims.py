@@ -51,14 +51,18 @@ class BuildClaims:
         return (self._first, *reversed(self._went_on), *reversed(self._said_so))
 
     def _is_proven(self, entry: Entry) -> bool:
-        said = entry.data.get(WARRANT)
-        try:
-            warrant = Warrant.decode(bytes.fromhex(said)) if isinstance(said, str) else None
-        except (ValueError, WireError):
-            return False
-        if warrant is None or (entry.body.type == STARTED and warrant.grants):
-            return False
-        # Who goes on again says so under a number of its own: that it holds a warrant is enough.
-        attempt = warrant.grants[-1].attempt if warrant.grants else 0
-        origin = entry.body.origin
-        return warrant.proves(self.build, origin, attempt, self.verify, self.is_same)
+        return is_proven(entry, self.build, self.verify, self.is_same)
+
+
+def is_proven(entry: Entry, build: str, verify: Verify, is_same: IsSame) -> bool:
+    """Tell whether an entry of one of these types has the warrant by which its origin may."""
+    said = entry.data.get(WARRANT)
+    try:
+        warrant = Warrant.decode(bytes.fromhex(said)) if isinstance(said, str) else None
+    except (ValueError, WireError):
+        return False
+    if warrant is None or (entry.body.type == STARTED and warrant.grants):
+        return False
+    # Who goes on again says so under a number of its own: that it holds a warrant is enough.
+    attempt = warrant.grants[-1].attempt if warrant.grants else 0
+    return warrant.proves(build, entry.body.origin, attempt, verify, is_same)

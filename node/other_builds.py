@@ -19,6 +19,7 @@ from urllib.parse import quote, urlencode
 
 from pydantic import BaseModel
 
+from buildnet.ledger.entry import Entry
 from buildnet.ledger.history import ELSEWHERE, ENDED_ELSEWHERE
 from buildnet.ledger.query import Query
 from buildnet.mesh.digest import Digest
@@ -27,7 +28,7 @@ from buildnet.mesh.identity import is_signed_by, node_id_of
 from buildnet.node.api.answers.records import BuildComparison
 from buildnet.node.api.answers.workspaces import BuildGraph
 from buildnet.node.auth.refusal import NotAllowedError
-from buildnet.node.build_claims import STARTED, TAKEN_OVER, BuildClaims
+from buildnet.node.build_claims import STARTED, TAKEN_OVER, BuildClaims, is_proven
 from buildnet.node.forwarding import Forwarded, ForwardError
 from buildnet.node.kept_builds import KeptBuilds
 from buildnet.node.ledger_names import Filters, Names
@@ -164,6 +165,11 @@ class OtherBuilds:
         others = [key for key in keys if key != self._service.mesh.key]
         recorders = tuple(Recorder(key, names.get(key, node_id_of(key))) for key in others)
         return OtherBuild(build, recorders) if recorders else None
+
+    def proves(self, entry: Entry) -> bool:
+        """Tell whether who wrote an entry of a build proves that it drove that."""
+        build = entry.body.entity.partition(":")[2]
+        return is_proven(entry, build, self._is_signed, self._is_same)
 
     def _is_signed(self, key: bytes, message: bytes, signature: bytes) -> bool:
         revoked = self._service.mesh.cluster.local.members.revoked

@@ -132,6 +132,7 @@ class PoolBuilds:
             entries,
             str(cursor),
             is_own=lambda key: members.current(key) == own,
+            is_proven=self._service.others.proves,
             recorded=recorded,
         )
 

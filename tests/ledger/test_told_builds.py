@@ -34,7 +34,13 @@ class Ledger:
 
     def say(self, what: str, build: str, who: CheapSigner = ANN, **data: Any) -> None:
         one = self.scene.add(who, type=f"build.{what}", entity=f"build:{build}", data=data)
-        self.told.take([one], "1.-", is_own=lambda key: key == self.own, recorded=self.recorded)
+        self.told.take(
+            [one],
+            "1.-",
+            is_own=lambda key: key == self.own,
+            is_proven=lambda entry: bool(entry.data.get("proof")),
+            recorded=self.recorded,
+        )
 
     def begin(self, build: str, who: CheapSigner = ANN, **data: Any) -> None:
         asked = {"workspace": "shop", "task": "build", "packages": ["app"], "config_id": None}
@@ -102,6 +108,43 @@ def test_who_took_a_build_over_is_its_driver_and_tells_its_end(ledger: Ledger) -
     ledger.say("completed", "b1", BOB, term=2, duration_ms=9)
     ledger.say("failed", "b1", error="this node stopped")
     assert [one.status for one in ledger.listed()] == ["succeeded"]
+
+
+def drivers(ledger: Ledger) -> list[tuple[bytes, str, str]]:
+    return [(one.driver, one.workspace, one.status) for one in ledger.listed()]
+
+
+def test_who_proves_it_counts_before_who_says_so(ledger: Ledger) -> None:
+    """Eve is another member here, who drives nothing."""
+    ledger.own = b""
+    honest = (ANN.public_key, "shop", "running")
+    ledger.begin("b1", proof=True)
+    ledger.say("taken_over", "b1", EVE, term=9)
+    ledger.begin("b1", EVE, workspace="forged", proof=True)
+    ledger.say("failed", "b1", EVE, term=9)
+    assert drivers(ledger) == [honest]
+    ledger.say("taken_over", "b1", BOB, term=1, proof=True)
+    ledger.say("taken_over", "b1", EVE, term=9)
+    ledger.say("completed", "b1", BOB, term=1)
+    assert drivers(ledger) == [(BOB.public_key, "shop", "succeeded")]
+
+
+def test_what_was_believed_without_proof_is_taken_back(ledger: Ledger) -> None:
+    ledger.own = b""
+    ledger.begin("b1", EVE, workspace="forged")
+    ledger.say("taken_over", "b1", EVE, term=9)
+    ledger.say("failed", "b1", EVE, term=9, error="forged")
+    assert drivers(ledger) == [(EVE.public_key, "forged", "failed")]
+    ledger.begin("b1", proof=True)
+    assert drivers(ledger) == [(ANN.public_key, "shop", "running")]
+    ledger.say("failed", "b1", EVE, term=9, error="forged")
+    assert [one.error for one in ledger.listed()] == [None]
+    ledger.say("taken_over", "b2", EVE, term=9)
+    ledger.say("failed", "b2", EVE, term=9, error="forged")
+    ledger.say("taken_over", "b2", BOB, term=1, proof=True)
+    ledger.begin("b2", proof=True)
+    (second, _) = ledger.listed()
+    assert (second.driver, second.status, second.error) == (BOB.public_key, "running", None)
 
 
 def test_a_build_whose_beginning_comes_late_is_listed_then(ledger: Ledger) -> None:

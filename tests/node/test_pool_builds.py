@@ -48,6 +48,7 @@ class Node:
         service = SimpleNamespace(
             home=SimpleNamespace(told_builds=directory / "told.db"),
             history=history,
+            others=SimpleNamespace(proves=lambda entry: False),
             ledger=self.one,
             tail=LedgerTail(self.one),
             mesh=SimpleNamespace(key=ME, cluster=cluster, view=lambda: view),

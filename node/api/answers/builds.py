@@ -160,9 +160,10 @@ class AskedInShort(Answer):
 
 
 class ListedBuild(Answer):
-    """A build of the list. ``node_id``, ``node``: who drives it, or drove it last. Of a build of
-    another node it has what the ledger tells: ``root``, ``durable``, ``phases`` and the estimate
-    are null then, whether it had them or not; ``GET /api/build/{name}`` asks that node.
+    """A build of the list. ``node_id``, ``node``: who drives it, or drove it last; of all that are
+    in this node's record, this node. Of a build of another one it has what the ledger tells:
+    ``root``, ``durable``, ``phases`` and the estimate are null then, whether it had them or not;
+    ``GET /api/build/{name}`` asks that node.
     ``packages``: always empty here."""
 
     build_id: str

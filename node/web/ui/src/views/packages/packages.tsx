@@ -89,9 +89,11 @@ function Gone({ root }: { root: string }) {
       </p>
       <Command line="buildnet build" />
       {isOwner ? (
-        <ActionButton act={forget} done={`${root} is forgotten`}>
-          Forget it
-        </ActionButton>
+        <div className="row">
+          <ActionButton act={forget} done={`${root} is forgotten`}>
+            Forget it
+          </ActionButton>
+        </div>
       ) : (
         <p className="soft">The owner of this host can take it off the list.</p>
       )}
