@@ -206,7 +206,7 @@ class Builder:
     def show(self, build: RunningBuild, performing: Coroutine[None, None, None]) -> None:
         """Have a build performed, and answer for it; the latest that are over stay for a while."""
         self._builds[build.id] = build
-        if self.on_build is not None and not build.request.foretells:
+        if self.on_build is not None and not build.request.dry_run:
             self.on_build(build)
         over = [key for key, each in self._builds.items() if each.outcome is not None]
         for key in over[: max(0, len(over) - FINISHED_KEPT)]:
@@ -258,11 +258,11 @@ class Builder:
         recording.add_done_callback(lambda done: done.cancelled() or done.exception())
         build.tell_begin(plan)
         build.phases.tell()
-        if not claimed.held.is_set():
+        if not (build.request.rehearses or claimed.held.is_set()):
             build.wait_for("another build of this workspace")
         self._enter_queue(build)
         status, error = Status.CANCELLED, None
-        is_its_turn = await claimed.take(build.cancelled)
+        is_its_turn = build.request.rehearses or await claimed.take(build.cancelled)
         build.wait_for(None)
         if is_its_turn:
             status, error = await self._performed(build, opened, plan, claimed, recording)

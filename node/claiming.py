@@ -85,7 +85,9 @@ class Claimed:
 
     def let_go(self) -> None:
         """Give what was finished to those who wait for it, if anybody does."""
-        if self._letting_go is None and self._finished & self._core.wanted(self):
+        if not self.held.is_set() or self._letting_go is not None:
+            return  # one that only looks on may have nothing of it
+        if self._finished & self._core.wanted(self):
             self._letting_go = asyncio.create_task(self._let_go())
 
     async def _let_go(self) -> None:

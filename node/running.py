@@ -97,6 +97,12 @@ class BuildRequest:
         )
 
     @property
+    def rehearses(self) -> bool:
+        """Whether it only tells what would be done, to somebody who waits for that: it changes
+        nothing, so it waits for no build that is at work in the workspace."""
+        return self.dry_run and not self.foretells
+
+    @property
     def keeps_to_itself(self) -> bool:
         """Whether no other node is asked for results."""
         return self.local_only or self.force or self.dry_run

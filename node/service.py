@@ -176,7 +176,7 @@ class NodeService:
             draining=self.in_force.terms.draining,
             leases=0 if sharing is None else len(sharing.leases),
             running=0 if sharing is None else sharing.guests_running,
-            builds=len(self.builder.running()),
+            builds=sum(not each.request.dry_run for each in self.builder.running()),
         )
 
     @property
@@ -361,7 +361,7 @@ class NodeService:
 
     def node_status(self) -> dict[str, Any]:
         """Return the JSON of ``node status``."""
-        running = self.builder.running()
+        running = [each for each in self.builder.running() if not each.request.dry_run]
         view = self.pool.view()
         coordinator = coordinator_of(view)
         return {
@@ -451,6 +451,6 @@ class NodeService:
             draining=self.in_force.terms.draining,
             lends_nothing=self.lends_nothing,
             lent=self.lent,
-            builds=len(self.builder.running()),
+            builds=sum(not each.request.dry_run for each in self.builder.running()),
             priority_weight=self.config.scheduling.priority_weight,
         )

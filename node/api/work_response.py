@@ -36,7 +36,7 @@ class WorkResponse(Response):
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         async with asyncio.TaskGroup() as group:
             working = group.create_task(self._do(HTTPConnection(scope)))
-            watching = group.create_task(_hung_up(receive))
+            watching = group.create_task(hung_up(receive))
             telling = group.create_task(self._tell(send))
             await asyncio.wait({watching, telling}, return_when=asyncio.FIRST_COMPLETED)
             for task in (working, watching, telling):
@@ -63,6 +63,7 @@ class WorkResponse(Response):
         await send({"type": "http.response.body", "body": b""})
 
 
-async def _hung_up(receive: Receive) -> None:
+async def hung_up(receive: Receive) -> None:
+    """Return once who asked has hung up."""
     while (await receive())["type"] != "http.disconnect":
         pass

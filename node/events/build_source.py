@@ -69,7 +69,8 @@ class BuildSource:
             builder.on_build, sharing.on_queue = follow, self._news.set
             try:
                 for build in builder.running():
-                    follow(build)
+                    if not build.request.dry_run:
+                        follow(build)
                 ready(Channel.BUILDS)
                 ready(Channel.LOGS)
                 while True:

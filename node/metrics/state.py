@@ -86,7 +86,10 @@ async def picture_of(service: NodeService) -> Picture:
         slots=workers.slots,
         slots_in_use=workers.slots_in_use,
         slots_wanted=workers.lacking[0],
-        builds_waiting=sum(build.waits_for is not None for build in service.builder.running()),
+        builds_waiting=sum(
+            build.waits_for is not None and not build.request.dry_run
+            for build in service.builder.running()
+        ),
         leases=flight.leases,
         guests_running=flight.running,
         ahead_fetched_bytes=service.expecting.fetched_bytes,

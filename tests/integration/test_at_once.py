@@ -104,6 +104,25 @@ def test_builds_wait_only_for_the_packages_that_they_share(node: Node, tmp_path:
         assert set(tiers(shop.end_of(shop.begin())).values()) <= {"instant-skip", "hash-skip"}
 
 
+def test_what_would_be_built_is_told_while_another_build_runs(node: Node, tmp_path: Path) -> None:
+    shop = Shop(node, tmp_path)
+    web = shop.begin("web")
+    shop.until(web, running=1)
+    body = {"root": str(shop.root), "environment": {}, "actor": "test"}
+    told = node.post("/api/build/estimate", body)
+    assert {each["name"] for each in told["packages"]} == {"core", "web", "admin", "docs"}
+    rehearsed = Building(node, shop.root, dry_run=True, packages=["web"]).report()
+    assert {each["plan"] for each in rehearsed["packages"]} == {"run"}
+    assert node.get(f"/api/build/{web}")["status"] == "running"
+    shop.open_gate("core", "web", "admin", "docs")
+    shop.end_of(web)
+    report = shop.end_of(shop.begin())
+    assert tiers(report) == {
+        **{"core": "instant-skip", "web": "instant-skip"},
+        **{"admin": "full", "docs": "full"},
+    }, "what was looked at meanwhile harms nothing"
+
+
 def test_who_watches_a_build_is_told_that_it_waits_no_more(node: Node, tmp_path: Path) -> None:
     shop = Shop(node, tmp_path)
     web = shop.begin("web")

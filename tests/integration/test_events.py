@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, unix_connect
 
 from buildnet.cli.testing import write_files
+from testbed.building import Building
 from testbed.nodes import Cluster, Node
 
 PATIENCE_S = 60.0
@@ -88,6 +89,17 @@ def test_a_build_is_told_on_every_node_with_its_output(
     texts = [event["data"]["text"] for event in events if event["type"] == "build_output"]
     assert texts == [f"said-{where}\n"]
     assert any(event["type"] == "queue_changed" for event in events)
+
+
+def test_what_is_only_rehearsed_is_told_as_no_build(duo: Cluster, tmp_path: Path) -> None:
+    node = duo.members[0]
+    with listening(node, "builds") as (connection, _):
+        real = begin(node, tmp_path, "rehearsed")
+        body = {"root": str(tmp_path), "environment": {}, "actor": "test"}
+        node.post("/api/build/estimate", {**body, "force": True})
+        Building(node, tmp_path, dry_run=True, force=True).report()
+        events = until(connection, is_over(real))
+    assert {event["data"]["id"] for event in events} == {real}
 
 
 def test_events_are_packed_for_who_takes_that(duo: Cluster) -> None:

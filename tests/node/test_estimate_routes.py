@@ -1,0 +1,64 @@
+"""Who asks how long a build takes, and hangs up."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from starlette.types import Message
+
+from buildnet.node.api.estimate_routes import over
+from buildnet.node.askers import Askers
+
+
+class Looking:
+    """A dry run that ends when it is told to."""
+
+    def __init__(self) -> None:
+        self.askers, self.over = Askers(), asyncio.Event()
+        self.outcome: dict[str, Any] | None = None
+        self.ended: list[Any] = []
+
+    def cancel(self, how: Any) -> None:
+        self.ended.append(how)
+
+
+def test_a_dry_run_for_which_nobody_waits_any_more_is_ended() -> None:
+    async def work() -> None:
+        build: Any = Looking()
+        gone = [asyncio.Event(), asyncio.Event()]
+
+        def receive(number: int) -> Any:
+            async def heard() -> Message:
+                await gone[number].wait()
+                return {"type": "http.disconnect"}
+
+            return heard
+
+        waiting = [asyncio.ensure_future(over(build, "ann", receive(each))) for each in (0, 1)]
+        while len(build.askers) < 2:
+            await asyncio.sleep(0)
+        gone[0].set()
+        await waiting[0]
+        assert build.ended == []  # somebody else waits for the same
+        gone[1].set()
+        await waiting[1]
+        assert [each.by for each in build.ended] == ["ann"]
+
+    asyncio.run(work())
+
+
+async def never() -> Message:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+def test_one_that_came_to_its_end_is_left_alone() -> None:
+    async def work() -> None:
+        build: Any = Looking()
+        build.outcome = {"status": "succeeded"}
+        build.over.set()
+        await over(build, "ann", never)
+        assert build.ended == []
+
+    asyncio.run(work())
