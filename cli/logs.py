@@ -11,6 +11,7 @@ import typer
 from buildnet.cli.build_report import task_name
 from buildnet.cli.client import Build, Client, path_part
 from buildnet.cli.client.events import follow as follow_events
+from buildnet.cli.client.events import pieces_of
 from buildnet.cli.output import printable, show
 from buildnet.cli.run import settings
 from buildnet.mesh.errors import NotFoundError, UsageError
@@ -39,7 +40,10 @@ def logs(
     follow: Annotated[
         bool,
         typer.Option(
-            "--follow", "-f", help="Show what is printed from now on, up to the build's end."
+            "--follow",
+            "-f",
+            help="Show what running tasks printed so far (the latest of it), and what follows, up "
+            "to the build's end.",
         ),
     ] = False,
 ) -> None:
@@ -99,10 +103,12 @@ def _of_build(client: Client, build: str, package: str | None) -> Iterator[Mappi
 
 
 def _of_all(client: Client) -> Iterator[Mapping[str, Any]]:
-    """Yield what all builds of the pool print, for ever."""
+    """Yield what running tasks of all builds printed so far, and what all print, for ever."""
+    so_far = True
     for event in follow_events(client, ("logs",), "", None, PATIENCE_S):
-        if event["type"] == "build_output":
-            yield {"type": "task_output", **event["data"]}
+        for piece in pieces_of(event, so_far=so_far):
+            yield {"type": "task_output", **piece}
+        so_far = so_far and event["type"] != "snapshot"
 
 
 def _show(pieces: Iterable[Mapping[str, Any]]) -> None:

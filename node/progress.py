@@ -1,8 +1,8 @@
 """What a running build tells those who watch it.
 
-State changes (a task started, ended) are kept, so that whoever comes late sees all of them; output
-is passed on live only. How much of it may wait is bounded for each reader, and one that is too slow
-is told how much was left out.
+State changes (a task started, ended) are kept, so that whoever comes late sees all of them. Of the
+output the latest of each running task is kept, and passed on to them first. How much may wait is
+bounded for each reader, and one that is too slow is told how much was left out.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
+
+from buildnet.node.output_so_far import OutputSoFar
 
 Event = dict[str, Any]
 
@@ -39,6 +41,7 @@ class Progress:
 
     def __init__(self) -> None:
         self._kept: list[Event] = []
+        self._so_far: OutputSoFar[tuple[str, str]] = OutputSoFar()
         self._readers: set[_Reader] = set()
         self._over = False
         self.notices: list[str] = []
@@ -53,6 +56,8 @@ class Progress:
     def tell(self, event: Event) -> None:
         """Pass on and keep a change of state."""
         self._kept.append(event)
+        if event["type"] in ("task_started", "task_finished"):
+            self._so_far.forget((event["name"], event["task"]))
         for reader in self._readers:
             reader.add(event)
 
@@ -62,11 +67,13 @@ class Progress:
             reader.add(event)
 
     def tell_output(self, event: Event) -> None:
-        """Pass on a piece of a task's output (``name``, ``task``, ``text``); it is not kept.
-        ``line``: the number of the line of that output in which it begins."""
+        """Pass on a piece of a task's output (``name``, ``task``, ``text``); the latest is kept
+        until the task is over. ``line``: the number of the line of that output in which it begins.
+        """
+        name, task, text, line = event["name"], event["task"], event["text"], event["line"]
+        self._so_far.add((name, task), line, text)
         if not self._readers:
             return
-        name, task, text, line = event["name"], event["task"], event["text"], event["line"]
         for start in range(0, len(text), _PIECE_CHARACTERS):
             piece = text[start : start + _PIECE_CHARACTERS]
             size_bytes = _EVENT_BYTES + len(json.dumps(piece))
@@ -84,18 +91,25 @@ class Progress:
         which tells the outcome."""
         self._over = True
         del self._kept[:-1]
+        self._so_far.clear()
         for reader in self._readers:
             reader.wake()
 
     @asynccontextmanager
     async def follow(self) -> AsyncIterator[AsyncIterator[list[Event]]]:
-        """Open a stream of all events from the first one on, in batches; it ends with the build."""
-        reader = _Reader(self._kept)
+        """Open a stream of all events from the first one on, in batches; it ends with the build.
+        What running tasks printed so far comes after what happened, marked with ``so_far``."""
+        reader = _Reader([*self._kept, *self._printed_so_far()])
         self._readers.add(reader)
         try:
             yield self._batches(reader)
         finally:
             self._readers.discard(reader)
+
+    def _printed_so_far(self) -> Iterator[Event]:
+        for (name, task), (line, text) in self._so_far:
+            event = {"type": "task_output", "name": name, "task": task, "text": text, "line": line}
+            yield {**event, "so_far": True}
 
     async def _batches(self, reader: _Reader) -> AsyncIterator[list[Event]]:
         while True:
@@ -206,5 +220,5 @@ class _Reader:
 
 
 def _state_bytes(event: Event) -> int:
-    """Estimate a change of state as JSON; what can be long in it is a failed command's output."""
-    return _STATE_EVENT_BYTES + len(event.get("output") or "")
+    """Estimate an event as JSON; what can be long in it is what a command printed."""
+    return _STATE_EVENT_BYTES + len(event.get("output") or event.get("text") or "")

@@ -20,8 +20,8 @@ class Build:
         self.id = build_id
 
     def events(self) -> Iterator[BuildEvent]:
-        """Yield its events from its start on, up to ``build_finished`` with its report. Output is
-        not kept by the node: it comes from now on.
+        """Yield its events from its start on, up to ``build_finished`` with its report. Of
+        output the latest 128 KiB of each running task come first, as ``so_far``, then what follows.
 
         Raises:
             AnswerError: there is no such build, or it may not be seen.

@@ -135,6 +135,17 @@ def follow(
         time.sleep(following.rest_s(trouble, time.monotonic()))
 
 
+def pieces_of(event: Mapping[str, Any], *, so_far: bool) -> list[dict[str, Any]]:
+    """Return the output that an event of ``logs`` tells: of a snapshot what running tasks printed
+    ``so_far``, unless one of before tells of that already."""
+    if event["type"] == "build_output":
+        return [event["data"]]
+    if event["type"] != "snapshot" or not so_far:
+        return []
+    items = event.get("state", {}).get("logs", {}).values()
+    return [{**{key: item[key] for key in item if key != "id"}, "so_far": True} for item in items]
+
+
 def told_no_more(event: Mapping[str, Any], build: str) -> EventsEndedError:
     """Return the error that the last of a build's events stands for, where that is not its end:
     they were not read as fast as they came (``told_no_more``), or may not be any more (``error``).

@@ -47,8 +47,9 @@ class BuildReport(TypedDict):
 
 class BuildEvent(TypedDict):
     """An event of one build. ``type``: ``build_started``, ``task_started``, ``task_output``
-    (``text``, ``line``), ``task_finished``, ``waiting`` (``for``), ``notice`` (``text``),
-    ``output_left_out`` (``bytes``), ``build_finished`` (``report``) and others."""
+    (``text``, ``line``; ``so_far``: it was printed before), ``task_finished``, ``waiting``
+    (``for``), ``notice`` (``text``), ``output_left_out`` (``bytes``), ``build_finished``
+    (``report``) and others."""
 
     type: str
     build_id: NotRequired[str]
@@ -56,6 +57,7 @@ class BuildEvent(TypedDict):
     task: NotRequired[str]
     text: NotRequired[str]
     line: NotRequired[int]
+    so_far: NotRequired[bool]
     status: NotRequired[str]
     report: NotRequired[BuildReport]
 

@@ -16,6 +16,7 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Input, Static
 
 from buildnet.cli.client.asking import AnswerError, NodeUnreachableError
+from buildnet.cli.client.events import pieces_of
 from buildnet.cli.dashboard import overview, words
 from buildnet.cli.dashboard.build_view import BuildView, node_names
 from buildnet.cli.dashboard.cursor import allot
@@ -274,17 +275,19 @@ class Dashboard(App[int | BuildNetError]):
     # --- output --------------------------------------------------------------------------------
 
     async def _read_output(self) -> None:
-        """Show what commands of all builds print, from the first look at it on."""
+        """Show what commands of all builds that run printed so far, and what they print."""
         view = self.screen_stack[0].query_one("#logs", OutputView)
-        self._printed.note("what commands print from now on:")
+        self._printed.note("what commands print:")
         view.show(self._printed.lines)
+        so_far = True
         while True:
             try:
                 async with aclosing(self._feed.output()) as events:
                     async for event in events:
-                        data = event.get("data", {})
-                        if event["type"] == "build_output":
-                            lines = self._printed.take(data, with_build=data["build_id"][:6])
+                        pieces = pieces_of(event, so_far=so_far)
+                        so_far = so_far and event["type"] != "snapshot"
+                        for piece in pieces:
+                            lines = self._printed.take(piece, with_build=piece["build_id"][:6])
                             if self._paused is None:
                                 view.add(lines)
             except (NodeUnreachableError, AnswerError) as error:

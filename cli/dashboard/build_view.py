@@ -98,7 +98,7 @@ class BuildView(Screen[None]):
         trouble.display = bool(self._trouble)
         now = time.monotonic()
         self.query_one("#tasks", Rows).show(lambda width: detail.panel(width, now, names))
-        whose = f"all of {self._only}" if self._only else "of all tasks, from now on"
+        whose = f"all of {self._only}" if self._only else "of all tasks that run"
         if detail.is_over and not self._only:
             whose = "Enter shows that of a task"
         self.query_one("#whose", Static).update(f" Output: {whose}")

@@ -44,6 +44,7 @@ class Detail:
     error: str | None = None
     tasks: dict[tuple[str, str], Task] = field(default_factory=dict)
     printed: Printed = field(default_factory=Printed)
+    _times_told: int = 0
 
     @property
     def is_over(self) -> bool:
@@ -57,6 +58,7 @@ class Detail:
             case "build_started":
                 self.workspace = str(event.get("workspace") or "")
                 self.count, self.unchanged = event.get("tasks"), 0
+                self._times_told += 1
                 self.tasks.clear()  # told from the beginning: perhaps another node goes on with it
             case "tasks_up_to_date":
                 self.unchanged += int(event.get("count") or len(event.get("tasks", ())))
@@ -65,6 +67,8 @@ class Detail:
             case "task_started":
                 self.tasks[event["name"], event["task"]] = Task("running", since=now)
             case "task_output":
+                if event.get("so_far") and self._times_told > 1:
+                    return []  # it was shown before the connection broke
                 return self.printed.take(event)
             case "task_finished":
                 self._finished(event)

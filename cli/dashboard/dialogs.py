@@ -17,7 +17,7 @@ KEYS = (
     ("w", "workers: all nodes"),
     ("s", "sessions"),
     ("e", "events"),
-    ("l", "logs: what commands print, from now on"),
+    ("l", "logs: what running commands printed, and what they print"),
     ("Tab, ← →", "next panel; Shift-Tab: the one before"),
     ("↑ ↓, PgUp, PgDn", "another row; Home, End: the first, the last"),
     ("Enter", "a build's tasks and output"),

@@ -78,7 +78,7 @@ class Feed:
         return self.pool.attach(build)
 
     def output(self) -> AsyncGenerator[Event]:
-        """Return what commands of all builds print from now on, up to the first trouble."""
+        """Return what commands of all builds printed so far and print, up to the first trouble."""
         return _stream(self.pool, ("logs",))
 
     async def cancel(self, build: str) -> str:

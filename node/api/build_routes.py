@@ -57,10 +57,10 @@ def build_routes(service: NodeService) -> APIRouter:
     )
     @does(Action.VIEW_BUILDS, within=True)
     async def events(build_id: str, asking: Asking) -> StreamingResponse:
-        """The events of a build of any node from its start on, one JSON a line. Output is not kept:
-        it is there from the request on. Of a build that is over only the last event is left, with
-        its report. Where the node is lost that the events come from, those of the one that goes on
-        follow."""
+        """The events of a build of any node from its start on, one JSON a line. Of output the
+        latest 128 KiB of each running task come first (``so_far``), then what follows. Of a build
+        that is over only the last event is left, with its report. Where the node is lost that the
+        events come from, those of the one that goes on follow."""
         build_id = await reach.build(asking, build_id)
         running = builder.find(build_id)
         if running is not None:

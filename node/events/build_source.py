@@ -92,6 +92,7 @@ class BuildSource:
         self.show_queue(queue, time.time())
         for entry in queue["builds"]:
             self._watch(group, entry)
+        self._hub.keep_output({*self._followed, *(each["build_id"] for each in queue["builds"])})
         self._forget_old(time.time())
 
     # --- the queue -----------------------------------------------------------------------------
@@ -179,11 +180,14 @@ class BuildSource:
         for event in batch:
             if event["type"] == "task_output":
                 name, task, text = event["name"], event["task"], event["text"]
-                self._hub.output(build, name, task, text, now, line=event.get("line"))
+                line, so_far = event.get("line"), bool(event.get("so_far"))
+                self._hub.output(build, name, task, text, now, line=line, so_far=so_far)
             elif event["type"] == LEFT_OUT:
                 data = {"build_id": build, "bytes": event["bytes"]}
                 self._hub.tell(Channel.LOGS, LEFT_OUT, data, now, build=build)
             else:
+                if event["type"] == "task_finished":
+                    self._hub.output_over(build, event["name"], event["task"])
                 state.take(event)
                 changed = True
         if changed:

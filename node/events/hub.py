@@ -8,7 +8,7 @@ after its last cursor; who comes with none, or with one of another epoch or too 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from buildnet.node.events.channel import ALL, STREAMS, Channel, Wanted
 from buildnet.node.events.event import LEFT_OUT, Event, encoded
 from buildnet.node.events.reader import Reader
 from buildnet.node.events.view import Item, Kinds, Told, View
+from buildnet.node.output_so_far import OutputSoFar
 
 KEPT_EVENTS = 4096
 KEPT_CHARACTERS = 8 << 20
@@ -59,6 +60,7 @@ class Hub:
         self._since: dict[Channel, int] = {}
         self._readers: set[Reader] = set()
         self._states: dict[Channel, str] = {}
+        self._so_far: OutputSoFar[tuple[str, str, str]] = OutputSoFar()
 
     # --- what happens --------------------------------------------------------------------------
 
@@ -75,6 +77,8 @@ class Hub:
     def end(self, channel: Channel) -> None:
         """Take note that a channel is not fed any more; its state is forgotten."""
         self.rest(channel)
+        if channel is Channel.LOGS:
+            self._so_far.clear()
         if channel in self._views:
             self._views[channel].clear()
             self._states.pop(channel, None)
@@ -105,10 +109,24 @@ class Hub:
             self._publish(channel, type, build, data, now)
 
     def output(
-        self, build: str, name: str, task: str, text: str, now: float, *, line: int | None = None
+        self,
+        build: str,
+        name: str,
+        task: str,
+        text: str,
+        now: float,
+        *,
+        line: int | None = None,
+        so_far: bool = False,
     ) -> None:
-        """Tell a piece of a command's output. ``line``: the one of all its output in which the
-        piece begins; None: the node that runs the build does not say."""
+        """Tell a piece of a command's output, and keep the latest until :meth:`output_over`.
+        ``line``: the one of all its output in which the piece begins; None: the node that runs the
+        build does not say. ``so_far``: what of it was taken in before is not told again."""
+        if line is not None:
+            key = build, name, task
+            if so_far:
+                line, text = self._so_far.unknown(key, line, text)
+            self._so_far.add(key, line, text)
         if not self.is_live(Channel.LOGS):
             return
         for start in range(0, len(text), PIECE_CHARACTERS):
@@ -117,6 +135,16 @@ class Hub:
             line = None if line is None else line + piece.count("\n")
             size = len(piece.encode(errors="surrogatepass"))
             self._publish(Channel.LOGS, "build_output", build, data, now, output_bytes=size)
+
+    def output_over(self, build: str, name: str, task: str) -> None:
+        """Take note that a task is over: what it printed is in its log."""
+        self._so_far.forget((build, name, task))
+
+    def keep_output(self, builds: Collection[str]) -> None:
+        """Forget what was printed of builds but these."""
+        for key in self._so_far.tasks():
+            if key[0] not in builds:
+                self._so_far.forget(key)
 
     @property
     def deadline(self) -> float | None:
@@ -247,7 +275,19 @@ class Hub:
             f'"{channel}":{self._state(channel, wanted.build)}'
             for channel in sorted(wanted.channels - STREAMS)
         )
+        if Channel.LOGS in wanted.channels:
+            logs = f'"{Channel.LOGS}":{encoded(self._printed_so_far(wanted.build))}'
+            states = f"{states},{logs}" if states else logs
         return f'{encoded(head)[:-1]},"state":{{{states}}}}}'
+
+    def _printed_so_far(self, build: str) -> dict[str, dict[str, Any]]:
+        found = {}
+        for (of, name, task), (line, text) in self._so_far:
+            if build in ("", of):
+                key = f"{of} {name}#{task}"
+                data = {"build_id": of, "name": name, "task": task, "text": text, "line": line}
+                found[key] = {"id": key, **data}
+        return found
 
     def _state(self, channel: Channel, build: str) -> str:
         items = self._views[channel].items

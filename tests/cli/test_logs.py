@@ -95,13 +95,19 @@ def test_all_builds_are_followed_without_a_name(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     events = [
-        {"type": "snapshot", "cursor": "1"},
+        snapshot("printed before\n"),
         {"type": "build_output", "cursor": "2", "data": piece("a", "x\n")},
         {"type": "output_left_out", "cursor": "3", "data": {"build_id": "b1", "bytes": 3}},
+        snapshot("printed before\nx\n"),
     ]
     monkeypatch.setattr(logs, "follow_events", lambda *asked: iter(events))
     assert main(["logs", "-f"]) == 0
-    assert capsys.readouterr().out == "a │ x\n"
+    assert capsys.readouterr().out == "a │ printed before\na │ x\n"
+
+
+def snapshot(text: str) -> dict[str, Any]:
+    item = {"id": "b1 a#build", **piece("a", text), "line": 1}
+    return {"type": "snapshot", "cursor": "1", "state": {"logs": {"b1 a#build": item}}}
 
 
 def test_a_line_without_end_is_shown_in_parts() -> None:

@@ -315,3 +315,28 @@ def test_server_sent_events_carry_the_cursor_and_stay_on_one_line() -> None:
     assert lines[:2] == ["id: e-1", "event: ledger_entry"]
     assert lines[2].startswith("data: {")
     assert lines[3:] == ["", ""]
+
+
+def test_who_comes_late_gets_what_running_tasks_printed_so_far_with_the_snapshot() -> None:
+    hub = hub_of(BUILDS)  # nobody wants the output: it is kept all the same
+    hub.output("b", "p", "build", "one\ntw", 0.0, line=1)
+    hub.output("b", "p", "test", "over\n", 0.0, line=1)
+    hub.output("c", "p", "build", "other\n", 0.0, line=1)
+    hub.output_over("b", "p", "test")
+    hub.begin(LOGS)
+    reader, opening = subscribed(hub, LOGS, build="b")
+    data = {"build_id": "b", "name": "p", "task": "build", "text": "one\ntw", "line": 1}
+    assert opening["state"]["logs"] == {"b p#build": {"id": "b p#build", **data}}
+    hub.output("b", "p", "build", "o\n", 0.0, line=2)
+    assert [(each["data"]["text"], each["data"]["line"]) for each in told(reader)] == [("o\n", 2)]
+    assert set(subscribed(hub, LOGS)[1]["state"]["logs"]) == {"b p#build", "c p#build"}
+    hub.keep_output({"c"})
+    assert set(subscribed(hub, LOGS)[1]["state"]["logs"]) == {"c p#build"}
+
+
+def test_what_another_node_says_was_printed_so_far_is_told_as_far_as_it_is_new() -> None:
+    hub = hub_of(LOGS)
+    reader, _ = subscribed(hub, LOGS)
+    hub.output("b", "p", "build", "one\ntw", 0.0, line=1)
+    hub.output("b", "p", "build", "one\ntwo\nthree", 0.0, line=1, so_far=True)
+    assert "".join(each["data"]["text"] for each in told(reader)) == "one\ntwo\nthree"

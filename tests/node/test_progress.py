@@ -59,18 +59,18 @@ def lines_bytes(batch: list[Event]) -> int:
 
 def test_events_come_in_the_order_in_which_they_were_told() -> None:
     def act(progress: Progress) -> None:
-        progress.tell({"type": "task_started"})
+        progress.tell({"type": "phase"})
         progress.tell_output(output("1"))
         progress.tell_output(output("2", "b"))
         progress.tell_output(output("3"))
-        progress.tell({"type": "task_finished"})
+        progress.tell({"type": "notice"})
 
     assert flat(following(act)) == [
-        {"type": "task_started"},
+        {"type": "phase"},
         output("1"),
         output("2", "b"),
         output("3"),
-        {"type": "task_finished"},
+        {"type": "notice"},
     ]
 
 
@@ -85,7 +85,7 @@ def test_changes_that_follow_each_other_quickly_are_passed_on_together(
             reading = group.create_task(batches(progress))
             for number in range(1000):
                 await asyncio.sleep(0)  # the reader gets its turn after each
-                progress.tell({"type": "task_started", "name": number})
+                progress.tell({"type": "task_started", "name": number, "task": "build"})
             progress.close()
         return reading.result()
 
@@ -104,17 +104,37 @@ def test_consecutive_output_of_one_task_becomes_one_event() -> None:
     assert flat(following(act)) == [output(lines), output("other", task="test")]
 
 
-def test_who_comes_late_sees_all_changes_and_the_output_from_then_on() -> None:
+def test_who_comes_late_sees_all_changes_and_first_what_running_tasks_printed() -> None:
     async def run() -> list[Event]:
         progress = Progress()
         progress.tell({"type": "build_started"})
-        progress.tell_output(output("missed"))
+        progress.tell_output(output("one\ntw"))
+        progress.tell_output(output("over\n", task="test"))
+        progress.tell({"type": "task_finished", "name": "a", "task": "test"})
         async with progress.follow() as stream:
-            progress.tell_output(output("seen"))
+            progress.tell_output(output("o\n", line=2))
             progress.close()
             return [event async for batch in stream for event in batch]
 
-    assert asyncio.run(run()) == [{"type": "build_started"}, output("seen")]
+    assert asyncio.run(run()) == [
+        {"type": "build_started"},
+        {"type": "task_finished", "name": "a", "task": "test"},
+        {**output("one\ntw"), "so_far": True},
+        output("o\n", line=2),
+    ]
+
+
+def test_of_a_task_that_begins_again_only_what_it_prints_then_is_passed_on() -> None:
+    async def run() -> list[Event]:
+        progress = Progress()
+        progress.tell_output(output("first try"))
+        progress.tell({"type": "task_started", "name": "a", "task": "build"})
+        progress.tell_output(output("second try"))
+        async with progress.follow() as stream:
+            progress.close()
+            return [event async for batch in stream for event in batch]
+
+    assert texts(asyncio.run(run())) == "second try"
 
 
 def test_who_comes_after_the_end_gets_the_last_event() -> None:

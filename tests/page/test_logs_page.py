@@ -30,6 +30,7 @@ while [ $i -lt {LINES} ]; do
 done
 echo made > out.txt
 """
+QUIET = "echo one; echo two; printf thr; while :; do printf e; sleep 0.3; done"
 FAILS = "echo first words; echo 'the reason: no more paper' >&2; exit 3"
 EVIL = """printf 'nul \\000 turned \\342\\200\\256around\\n'
 printf '<img src=x onerror=alert(1)>\\n'
@@ -51,6 +52,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Packages of which each has one command."""
     scripts = {
         **{"printer": PRINTS, "failing": FAILS, "evil": EVIL, "talker": TALKS},
+        "quiet": QUIET,
         "noisy": f"seq -f 'line %.0f of very many, in words that fill a row' {MANY_LINES}; exit 3",
     }
     packages = [
@@ -73,10 +75,12 @@ def built(node: Node, workspace: Path, package: str) -> str:
 
 
 @contextmanager
-def talking(node: Node, workspace: Path) -> Iterator[str]:
-    """Build what prints without end; the context's value is the build's id."""
-    building = Building(node, workspace, packages=["talker"], local_only=True, force=True)
-    building.until("task_started", 1)
+def talking(
+    node: Node, workspace: Path, package: str = "talker", until: str = "task_started"
+) -> Iterator[str]:
+    """Build what does not end by itself; the context's value is the build's id."""
+    building = Building(node, workspace, packages=[package], local_only=True, force=True)
+    building.until(until, 1)
     build_id = str(building.events[0]["build_id"])
     try:
         yield build_id
@@ -133,6 +137,20 @@ def test_a_running_build_is_followed_until_one_scrolls_up(
         page.get_by_label("Output of", exact=True).select_option(label="talker#build (running)")
         expect(log).to_contain_text("step")
         expect(log).not_to_contain_text("talker#build │")
+
+
+def test_who_comes_late_sees_what_was_printed_before_and_how_it_goes_on(
+    visiting: Visiting, cluster: Cluster, workspace: Path
+) -> None:
+    node, other = cluster.members[:2]
+    with talking(node, workspace, "quiet", until="task_output") as build_id:
+        for at in (node, other):
+            visit = visiting(at)
+            visit.log_in()
+            lines = log_of(open_log(visit, build_id, "&task=quiet%23build")).locator(".log-code")
+            expect(lines).to_have_text(["one", "two", re.compile("^thre*$")])
+            more = len(lines.last.inner_text()) + 3
+            expect(lines).to_have_text(["one", "two", re.compile(f"^thre{{{more - 3},}}$")])
 
 
 @pytest.mark.thorough

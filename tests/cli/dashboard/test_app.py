@@ -226,7 +226,7 @@ def test_a_hundred_nodes_and_builds_have_room_in_any_terminal(size: tuple[int, i
         ("w", ["Nodes (3)", "node3", "2.0/8.0 GiB", "worker, coordinator"]),
         ("s", ["Active sessions (1)", "anna"]),
         ("e", ["Recent events", "Build failed: build b8"]),
-        ("l", ["what commands print from now on"]),
+        ("l", ["what commands print:"]),
     ],
 )
 def test_each_view_has_its_key_and_escape_leads_back(key: str, words: list[str]) -> None:

@@ -73,6 +73,14 @@ def test_output_comes_in_pieces_and_is_shown_in_lines() -> None:
     assert list(detail.printed.lines) == [("api", "one"), ("api", "two"), ("api", "")]
 
 
+def test_what_was_printed_before_is_shown_once_though_the_connection_breaks() -> None:
+    detail = started()
+    piece = {"type": "task_output", "name": "api", "task": "build", "so_far": True}
+    assert detail.take({**piece, "text": "one\n"}, 1.0) == [("api", "one")]
+    detail.take({"type": "build_started", "workspace": "shop", "tasks": 2}, 2.0)
+    assert detail.take({**piece, "text": "one\n"}, 2.0) == []
+
+
 def test_pieces_of_several_builds_are_kept_apart_and_no_line_is_endless() -> None:
     printed = Printed()
     piece = {"name": "api", "task": "test"}

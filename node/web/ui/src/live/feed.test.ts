@@ -233,4 +233,13 @@ describe("Feed", () => {
     timers[0]?.run();
     expect(feed.getState().status).toBe("lost");
   });
+
+  it("tells who listens to output what running tasks printed before", async () => {
+    const told: unknown[] = [];
+    const socket = await connected();
+    feed.listen("logs", (event) => told.push([event.type, event.data.text]));
+    const item = { id: "b api#build", build_id: "b", name: "api", task: "build", text: "one\n" };
+    socket.hear({ ...snapshot, channels: [...CHANNELS, "logs"], state: { logs: { x: item } } });
+    expect(told).toEqual([["output_so_far", "one\n"]]);
+  });
 });

@@ -1,5 +1,5 @@
 import { Problem } from "@/api/problem";
-import type { Channel, Item, Items, LiveEvent } from "@/live/items";
+import { type Channel, type Item, type Items, type LiveEvent, OUTPUT_SO_FAR } from "@/live/items";
 
 /** How the page stands with its node: `lost` tries again by itself, `ended` does not. */
 type FeedStatus = "connecting" | "live" | "lost" | "ended";
@@ -231,8 +231,11 @@ export class Feed {
       return;
     }
     if (message.gap === true) this.tell({ gaps: this.state.gaps + 1 });
-    if (message.type === "snapshot") this.replace(message.state as Snapshot, message.channels);
-    else if (message.type === "events") this.apply(message.events as LiveEvent[]);
+    if (message.type === "snapshot") {
+      this.replace(message.state as Snapshot, message.channels);
+      this.tellSoFar(message.state as Snapshot, String(message.cursor));
+    }
+    if (message.type === "events") this.apply(message.events as LiveEvent[]);
     this.attempt = 0;
     if (this.state.status !== "live") this.tell({ status: "live", reason: null });
     this.draw();
@@ -240,10 +243,20 @@ export class Feed {
 
   private replace(state: Snapshot, channels: unknown): void {
     for (const channel of channels as Channel[]) {
+      if (channel === "logs") continue;
       const items = new Map(Object.entries(state[channel] ?? {}));
       for (const item of items.values()) this.told.set(item, this.around.now());
       this.current.set(channel, items);
       this.changed.add(channel);
+    }
+  }
+
+  /** What running tasks printed before is told like what they print. */
+  private tellSoFar(state: Snapshot, cursor: string): void {
+    const at = this.around.now() / 1_000;
+    for (const data of Object.values(state.logs ?? {})) {
+      const event: LiveEvent = { cursor, channel: "logs", type: OUTPUT_SO_FAR, at, data };
+      for (const listener of this.eventListeners) listener(event);
     }
   }
 

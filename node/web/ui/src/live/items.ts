@@ -57,6 +57,9 @@ export interface BuildItem {
   error: string | null;
 }
 
+/** The type of events that tell what a running task printed before: the snapshot has it. */
+export const OUTPUT_SO_FAR = "output_so_far";
+
 /** One event of a channel. */
 export interface LiveEvent {
   cursor: string;

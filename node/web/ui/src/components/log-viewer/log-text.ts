@@ -54,6 +54,13 @@ export class LogText {
     return this.openFrom < this.end ? this.lines : this.lineOf(this.rows);
   }
 
+  /** How much of that line came already. */
+  get nextColumn(): number {
+    if (this.openFrom === this.end) return 0;
+    const text = this.slice(this.blockStarts[0] ?? 0, this.end);
+    return text.length - text.lastIndexOf("\n") - 1;
+  }
+
   /** The first line that is still there. */
   get firstLine(): number {
     return this.droppedLines + 1;

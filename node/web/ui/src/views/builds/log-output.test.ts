@@ -92,6 +92,30 @@ describe("LiveOutput", () => {
     expect(output.placeOf(2)).toEqual({ key: "api#build", line: 1 });
   });
 
+  it("shows what was printed before, and once alone where the connection broke", () => {
+    const output = new LiveOutput();
+    const soFar = (text: string, line: number) =>
+      output.take({
+        cursor: "",
+        channel: "logs",
+        type: "output_so_far",
+        at: 1,
+        data: { build_id: "b", name: "api", task: "build", text, line },
+      });
+    soFar("five\nsix\nsev", 5);
+    printed(output, "api", "en\neig", "build", 7);
+    const text = () => output.tasks().get("api#build");
+    expect(shown(text())).toEqual(["five", "six", "seven", "eig"]);
+    expect(text()?.firstLine).toBe(5);
+    soFar("six\nseven\neight\n", 6);
+    expect(shown(text())).toEqual(["five", "six", "seven", "eight"]);
+    expect(shown(output.all).at(-1)).toBe("api#build │ eight");
+    soFar("twenty\n", 20);
+    expect(text()?.lines).toBe(20);
+    soFar("ran again\n", 1);
+    expect(shown(text())).toEqual(["ran again"]);
+  });
+
   it("says in its place what is missing", () => {
     const output = new LiveOutput();
     printed(output, "api", "one");

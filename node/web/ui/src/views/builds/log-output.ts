@@ -1,6 +1,6 @@
 import { LogText } from "@/components/log-viewer/log-text";
 import { bytes } from "@/format/format";
-import type { LiveEvent } from "@/live/items";
+import { type LiveEvent, OUTPUT_SO_FAR } from "@/live/items";
 
 const ESCAPE = "\u001b";
 /** Each task has one of these colours in front of its lines. */
@@ -9,6 +9,23 @@ const COLORS = [36, 35, 33, 32, 34, 96, 95, 93, 92, 94];
 /** How a task is named in front of people: `api#build`, of a shard `api#test 2/3`. */
 export function outputKey(name: string, task: string): string {
   return `${name}#${task}`;
+}
+
+interface Piece {
+  text: string;
+  /** In which line of the task's log it begins. */
+  line: number;
+}
+
+/** What comes after a place that is known, of what a task printed; all of it behind a gap, or if another run printed it. */
+function newIn(whole: Piece, line: number, column: number): Piece {
+  let start = 0;
+  for (let at = whole.line; at < line; at += 1) {
+    start = whole.text.indexOf("\n", start) + 1;
+    if (start === 0) return whole;
+  }
+  if (whole.line > line || whole.text.length < start + column) return whole;
+  return { text: whole.text.slice(start + column), line };
 }
 
 /** What the tasks of one build print while somebody looks on: of each, and of all together. */
@@ -35,6 +52,12 @@ export class LiveOutput {
     if (event.type === "build_output") {
       const line = typeof event.data.line === "number" ? event.data.line : null;
       this.print(outputKey(String(name), String(task)), text, line);
+    } else if (event.type === OUTPUT_SO_FAR) {
+      const key = outputKey(String(name), String(task));
+      const known = this.texts.get(key);
+      const whole = { text: String(text), line: Number(event.data.line) };
+      const news = known === undefined ? whole : newIn(whole, known.nextLine, known.nextColumn);
+      this.print(key, news.text, news.line);
     } else if (event.type === "output_left_out") {
       const missing = `${bytes(Number(event.data.bytes))} of output left out here: it came too fast`;
       this.note(`${missing}. What a task printed is kept whole, and shown when it is over.`);

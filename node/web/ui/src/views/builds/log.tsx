@@ -99,9 +99,9 @@ export default function BuildLog({
       </LogViewer>
       {isLive && !isWhole && (
         <p className="soft small">
-          Live, from when you came here. What was printed before is shown once a task is over: then
-          all of its output is kept. Lines of a task have the numbers that they keep; a click on one
-          of all tasks leads to it.
+          Live. Of what a running task printed before you came the latest is here, 128 KiB at most;
+          all of it is kept and shown once the task is over. Lines of a task have the numbers that
+          they keep; a click on one of all tasks leads to it.
         </p>
       )}
     </div>
