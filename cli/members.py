@@ -259,9 +259,20 @@ def _where(member: dict[str, Any]) -> str:
     return ", ".join(member["addresses"])
 
 
-def promote(node: NodeArgument) -> None:
-    """Hand the office of coordinator to a member."""
-    change("promote", {"node": node}, "holds the office of coordinator")
+def promote(
+    node: NodeArgument,
+    keep: Annotated[
+        bool,
+        typer.Option(
+            "--keep",
+            help="Also give it a priority above all others, so that none of them has the office "
+            "again half a minute later.",
+        ),
+    ] = False,
+) -> None:
+    """Hand the office of coordinator to a member. Without --keep one that has a higher priority, or
+    the same and was admitted earlier, has it again half a minute later."""
+    change("promote", {"node": node, "keep": keep}, "holds the office of coordinator")
 
 
 def set_priority(

@@ -46,8 +46,7 @@ class Announcements:
         elif said.counter > state.floor or state.is_holder(sender, said.counter):
             state.tell(sender, CoordinatorAsk(state.floor), now)
         else:
-            state.out.append(Note("term too old", sender, f"term {said.counter}"))
-            state.correct(sender, now)
+            state.note_outdated(sender, sender, said.counter, now)
 
     def _heard(self, following: Following, quorum: bool, now: float) -> None:
         state = self._state
@@ -88,8 +87,7 @@ class Announcements:
             state.out.append(Note("certificate missing", sender))
             return
         if said.counter < state.floor:
-            state.out.append(Note("term too old", sender, f"term {said.counter}"))
-            state.correct(sender, now)
+            state.note_outdated(sender, said.coordinator, said.counter, now)
             return
         if not state.learn(certificate):
             if said.version > state.local.members.version:
@@ -145,6 +143,7 @@ class Announcements:
         self, office: Office, certificate: Certificate | None, now: float, *, heard: bool = True
     ) -> None:
         state = self._state
+        state.relieve(now)
         state.tenure = None
         state.following = Following.of(office, certificate, now)
         if not heard:  # others say so; that it is alive, only it can tell

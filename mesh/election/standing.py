@@ -130,6 +130,7 @@ class Standing:
         self, counter: int, promises: dict[bytes, bytes], asked_at: float, now: float
     ) -> None:
         state = self._state
+        state.relieve(now)
         state.following = None
         state.series_since = None
         if promises:

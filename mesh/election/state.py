@@ -19,7 +19,7 @@ from buildnet.mesh.election.promise import (
 from buildnet.mesh.election.ranking import higher_ranks
 from buildnet.mesh.election.tenure import Tenure
 from buildnet.mesh.election.voter import Voter
-from buildnet.mesh.events import Effect, Fact, Office, OfficeChanged, Persist, Raise, Send
+from buildnet.mesh.events import Effect, Fact, Note, Office, OfficeChanged, Persist, Raise, Send
 from buildnet.mesh.local import Local
 from buildnet.mesh.messages.election import Hears, TermProof
 from buildnet.mesh.messages.kinds import Message
@@ -31,6 +31,7 @@ RESTLESS_S = (2.0, 3.0)
 STAGGER_S = 0.04
 """At a known death, each rank waits so long for the one above it."""
 _MAX_STAGGER_S = 0.4
+_RELIEVED_S = 3.0  # what was on its way when the office passed on has arrived by then
 _CORRECT_S = 0.5  # no peer is told more often who coordinates
 _ANSWER_S = 0.2  # nor if it asks
 
@@ -73,6 +74,7 @@ class ElectionState:
         """The highest counter that voters named, as far as it is followed."""
         self.deferred_to: set[bytes] = set()
         """Higher ranks that were let go first in this silence."""
+        self._relieved: tuple[bytes, int, float] | None = None
         self._told: dict[bytes, float] = {}
         self._answered: dict[bytes, float] = {}
 
@@ -242,6 +244,22 @@ class ElectionState:
         """A link ended: what was told over it may have to be told again."""
         self._told.pop(peer, None)
         self._answered.pop(peer, None)
+
+    def relieve(self, now: float) -> None:
+        """Take note that somebody else gets the office of who is followed; if that one was heard to
+        the last it handed over, and what it said before it knew is no sign of anything wrong."""
+        following = self.following
+        if following is not None and self.hears(now) is Hears.QUORUM:
+            office = following.office
+            self._relieved = (office.coordinator, office.counter, now + _RELIEVED_S)
+
+    def note_outdated(self, sender: bytes, coordinator: bytes, counter: int, now: float) -> None:
+        """Tell of a term that is over, and tell the sender."""
+        relieved = self._relieved
+        late = relieved is not None and relieved[:2] == (coordinator, counter) and now < relieved[2]
+        if not late:
+            self.out.append(Note("term too old", sender, f"term {counter}"))
+        self.correct(sender, now)
 
     def correct(self, peer: bytes, now: float) -> None:
         """Tell a peer that speaks of an outdated granted term what outdates it.

@@ -237,8 +237,11 @@ class Administration(ABC):
             )
         return found
 
-    async def promote(self, node: str) -> Member:
+    async def promote(self, node: str, *, keep: bool = False) -> Member:
         """Hand the office of the coordinator over to a member; return who it is.
+
+        ``keep``: it also gets a priority above all others, else one that is more entitled has the
+        office again half a minute later.
 
         Raises:
             NotFoundError, PromotionError, BuildNetError: it did not take it.
@@ -261,7 +264,25 @@ class Administration(ABC):
                 hint="see that it is an alive worker and a majority of voters is reachable: "
                 "buildnet pool health",
             )
+        if keep:
+            await self._put_first(member)
         return member
+
+    async def _put_first(self, member: Member) -> None:
+        """Give a member a priority that makes it more entitled to coordinate than all others."""
+        members = self.cluster.local.members
+        others = [key for key in members.members if key != member.key and members.stands(key)]
+        first = max(others, key=members.rank, default=None)
+        if first is None or members.rank(first) < members.rank(member.key):
+            return
+        priority = members.members[first].priority + 1
+        if priority > MAX_PRIORITY:
+            raise PromotionError(
+                f"{member.name} coordinates now, and can't be put first: "
+                f"{members.members[first].name} has the highest priority that there is",
+                hint=f"lower that: buildnet node set-priority {members.members[first].name} 0",
+            )
+        await self.cluster.change(SetPriority(member.key, priority))
 
     async def revoke(self, node: str, *, reason: str = "") -> tuple[Member, bool]:
         """Declare a member's key lost, for ever; effective at once where it is known.

@@ -84,6 +84,12 @@ class NodeBody(Body):
     node: str = Field(min_length=1, max_length=128)
 
 
+class PromoteBody(NodeBody):
+    """Who is to coordinate; ``keep``: also while one that is more entitled is there."""
+
+    keep: bool = False
+
+
 class RevokeBody(NodeBody):
     """Whose key to revoke, and why."""
 
@@ -224,9 +230,9 @@ def member_routes(service: NodeService) -> APIRouter:
 
     @router.post("/api/node/promote")
     @does(Action.MANAGE_NODES, answer=NodeDone, by_admin=True)
-    async def promote(body: NodeBody) -> dict[str, Any]:
+    async def promote(body: PromoteBody) -> dict[str, Any]:
         """Hand the office of coordinator to a member."""
-        return _done(await service.mesh.promote(body.node))
+        return _done(await service.mesh.promote(body.node, keep=body.keep))
 
     @router.post("/api/node/priority")
     @does(Action.MANAGE_NODES, answer=MemberPriority, by_admin=True)

@@ -341,6 +341,29 @@ def test_promote_hands_the_office_over() -> None:
     assert set(network.views().values()) == {"d 2 quorum"}
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_what_was_on_its_way_as_the_office_was_handed_over_is_no_fault(seed: int) -> None:
+    network = Network("abcde", seed=seed, delay_s=0.02, jitter_s=0.1)
+    assert network.settle() == "a"
+    network.run(3.0)
+    for node in network.nodes.values():
+        node.notes.clear()
+    network.wish("a", lambda core: core.promote(KEYS["d"], network.now))
+    network.run(5.0)
+    assert network.settle() == "d"
+    assert [note for node in network.nodes.values() for note in node.notes] == []
+
+
+def test_one_that_was_frozen_and_still_speaks_is_told_of() -> None:
+    network = settled("abcde")
+    network.freeze("a")
+    network.run(3.0)
+    assert network.settle() == "b"
+    network.tell("a", "c", Heartbeat(1, True, True, 99, 1, b"", 5))
+    network.run(0.1)
+    assert "term too old" in network.nodes["c"].notes
+
+
 def test_an_admin_elsewhere_asks_the_coordinator_and_others_may_not() -> None:
     network = settled("abc")
     network.wish("a", lambda core: core.promote(KEYS["b"], network.now))

@@ -162,6 +162,10 @@ def test_promote_and_priorities(tmp_path: Path) -> None:
             member = a.service.view().member(a.service.find("c").key)
             assert member is not None
             assert member.priority == 7
+            await a.service.promote("b", keep=True)
+            assert a.service.find("b").priority == 8
+            await a.service.promote("b", keep=True)
+            assert a.service.find("b").priority == 8
             with pytest.raises(UsageError):
                 await a.service.set_priority("c", 10**6)
             with pytest.raises(NotFoundError):

@@ -147,6 +147,7 @@ def test_drain_and_resume_by_clicks(owner: Visit, node: Node) -> None:
     page = owner.page
     page.goto("/ui/nodes/node2")
     page.get_by_role("button", name="Drain").click()
+    page.get_by_role("dialog").get_by_role("button", name="Drain").click()
     expect(page.get_by_role("button", name="Resume")).to_be_visible()
     expect(page.get_by_role("heading", level=1)).to_contain_text("drained")
     assert server(node, "node2")["draining"]

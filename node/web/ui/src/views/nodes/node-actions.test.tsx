@@ -7,14 +7,16 @@ import { aPoolNode } from "@/testing/nodes";
 import { NodeActions, NotOffered } from "@/views/nodes/node-actions";
 
 const removed = vi.hoisted(() => vi.fn());
+const posted = vi.hoisted(() => vi.fn());
 let rights: string[];
 
 vi.mock("@/api/session", () => ({ useMay: (action: string) => rights.includes(action) }));
-vi.mock("@/api/client", () => ({ api: { DELETE: removed } }));
+vi.mock("@/api/client", () => ({ api: { DELETE: removed, POST: posted } }));
 
 beforeEach(() => {
   rights = ["modify-resources", "manage-nodes"];
   removed.mockReset();
+  posted.mockReset();
 });
 
 function show(of: Partial<PoolNode>) {
@@ -31,6 +33,38 @@ function show(of: Partial<PoolNode>) {
 it("offers all of it of a node that answers", () => {
   const offered = show({});
   expect(offered).toEqual(["Drain", "Limits and tags", "Make it coordinate", "Remove", "Revoke"]);
+});
+
+it("does not offer a drained node for the office", () => {
+  expect(show({ draining: true })).not.toContain("Make it coordinate");
+});
+
+it("asks before it drains, and says what is left", async () => {
+  show({});
+  posted.mockResolvedValue({ data: { running: 1, builds: 0 } });
+  await userEvent.click(screen.getByRole("button", { name: "Drain" }));
+  expect(posted).not.toHaveBeenCalled();
+  await userEvent.click(screen.getAllByRole("button", { name: "Drain" }).at(-1) as HTMLElement);
+  expect(posted).toHaveBeenCalledWith("/api/servers/{name}/drain", {
+    params: { path: { name: "591a6103ee771cc4" } },
+  });
+  expect(await screen.findByText(/1 thing in flight runs to its end/)).toBeDefined();
+});
+
+it("asks before it hands the office over, and says what came of it", async () => {
+  show({});
+  posted.mockResolvedValue({ data: { success: true } });
+  await userEvent.click(screen.getByRole("button", { name: "Make it coordinate" }));
+  expect(posted).not.toHaveBeenCalled();
+  expect(screen.getByText("buildnet node promote --keep anna")).toBeDefined();
+  await userEvent.click(screen.getByRole("checkbox"));
+  expect(screen.getByText(/has the office again/)).toBeDefined();
+  await userEvent.click(
+    screen.getAllByRole("button", { name: "Make it coordinate" }).at(-1) as HTMLElement,
+  );
+  const body = { node: "591a6103ee771cc4", keep: false };
+  expect(posted).toHaveBeenCalledWith("/api/node/promote", { body });
+  expect(await screen.findByText(/^anna coordinates now/)).toBeDefined();
 });
 
 it.each(["offline", "suspect", "left"])(

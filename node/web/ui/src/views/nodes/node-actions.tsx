@@ -4,7 +4,7 @@ import { api } from "@/api/client";
 import { useMay } from "@/api/session";
 import { ActionButton } from "@/components/action-button";
 import { Command } from "@/components/command";
-import { ConfirmByName } from "@/components/dialog";
+import { ConfirmByName, FormDialog } from "@/components/dialog";
 import { useToasts } from "@/components/toasts";
 import { plural } from "@/format/format";
 import { quoted } from "@/format/shell";
@@ -12,26 +12,17 @@ import type { PoolNode } from "@/live/pool-nodes";
 import { isThere } from "@/pool/totals";
 import { EditTerms } from "@/views/nodes/edit-terms";
 
-type Open = "edit" | "remove" | "revoke" | null;
+type Open = "edit" | "drain" | "promote" | "remove" | "revoke" | null;
 
 /** What can be done with a node as it is now, as far as who is logged in may do it. */
 export function NodeActions({ node }: { node: PoolNode }) {
   const answers = isThere(node);
   const mayModify = useMay("modify-resources") && answers;
   const mayManage = useMay("manage-nodes");
-  const toasts = useToasts();
   const [open, setOpen] = useState<Open>(null);
   const close = () => setOpen(null);
   const named = { params: { path: { name: node.id } } };
-  const drain = async () => {
-    const { data } = await api.POST("/api/servers/{name}/drain", named);
-    const left = (data?.running ?? 0) + (data?.builds ?? 0);
-    toasts.done(
-      `${node.name} takes no new work${left > 0 ? `; ${plural(left, "thing")} in flight runs to its end` : ""}`,
-    );
-  };
   const resume = () => api.POST("/api/servers/{name}/resume", named);
-  const promote = () => api.POST("/api/node/promote", { body: { node: node.id } });
   return (
     <>
       {mayModify &&
@@ -45,23 +36,19 @@ export function NodeActions({ node }: { node: PoolNode }) {
             <CirclePlay aria-hidden size={16} /> Resume
           </ActionButton>
         ) : (
-          <ActionButton act={drain} command={`buildnet server drain ${quoted(node.name)}`}>
+          <button type="button" className="button" onClick={() => setOpen("drain")}>
             <CirclePause aria-hidden size={16} /> Drain
-          </ActionButton>
+          </button>
         ))}
       {mayModify && (
         <button type="button" className="button" onClick={() => setOpen("edit")}>
           <SlidersHorizontal aria-hidden size={16} /> Limits and tags
         </button>
       )}
-      {mayManage && answers && !node.coordinator && node.role === "worker" && (
-        <ActionButton
-          act={promote}
-          done={`${node.name} is asked to coordinate`}
-          command={`buildnet node promote ${quoted(node.name)}`}
-        >
+      {mayManage && answers && !node.draining && !node.coordinator && node.role === "worker" && (
+        <button type="button" className="button" onClick={() => setOpen("promote")}>
           Make it coordinate
-        </ActionButton>
+        </button>
       )}
       {mayManage && !node.this_node && (
         <button type="button" className="button danger" onClick={() => setOpen("remove")}>
@@ -74,6 +61,8 @@ export function NodeActions({ node }: { node: PoolNode }) {
         </button>
       )}
       {open === "edit" && <EditTerms node={node} onClose={close} />}
+      {open === "drain" && <Drain node={node} onClose={close} />}
+      {open === "promote" && <Promote node={node} onClose={close} />}
       {open === "remove" && <Remove node={node} onClose={close} />}
       {open === "revoke" && <Revoke node={node} onClose={close} />}
     </>
@@ -102,6 +91,77 @@ export function NotOffered({ node }: { node: PoolNode }) {
       <p>Another node can, or it leaves the cluster, asked on its own host:</p>
       <Command line="buildnet node leave" />
     </details>
+  );
+}
+
+function Drain({ node, onClose }: { node: PoolNode; onClose: () => void }) {
+  const toasts = useToasts();
+  const drain = async () => {
+    const { data } = await api.POST("/api/servers/{name}/drain", {
+      params: { path: { name: node.id } },
+    });
+    const left = (data?.running ?? 0) + (data?.builds ?? 0);
+    toasts.done(
+      `${node.name} takes no new work${left > 0 ? `; ${plural(left, "thing")} in flight ${left === 1 ? "runs to its end" : "run to their ends"}` : ""}`,
+    );
+  };
+  return (
+    <FormDialog
+      title={`Drain ${node.name}`}
+      verb="Drain"
+      command={`buildnet server drain ${quoted(node.name)}`}
+      act={drain}
+      onClose={onClose}
+    >
+      <p>
+        It takes no new work, neither commands of others nor builds, until somebody resumes it. What
+        is in flight there runs to its end.
+      </p>
+    </FormDialog>
+  );
+}
+
+function Promote({ node, onClose }: { node: PoolNode; onClose: () => void }) {
+  const toasts = useToasts();
+  const [keep, setKeep] = useState(true);
+  const promote = async () => {
+    // It is answered once the node holds the office, with a majority behind it.
+    await api.POST("/api/node/promote", { body: { node: node.id, keep } });
+    toasts.done(
+      keep
+        ? `${node.name} coordinates now, and stays first`
+        : `${node.name} coordinates now; one that goes before it has the office again in half a minute`,
+    );
+  };
+  return (
+    <FormDialog
+      title={`Let ${node.name} coordinate`}
+      verb="Make it coordinate"
+      command={`buildnet node promote ${keep ? "--keep " : ""}${quoted(node.name)}`}
+      act={promote}
+      onClose={onClose}
+    >
+      <div className="stack tight">
+        <p>
+          Who coordinates now hands over at once: the queue and the placing of builds go to{" "}
+          {node.name}. What runs goes on.
+        </p>
+        <label className="row">
+          <input
+            type="checkbox"
+            checked={keep}
+            onChange={(event) => setKeep(event.target.checked)}
+          />
+          For good: with a priority above all others
+        </label>
+        {!keep && (
+          <p className="soft small">
+            A node with a higher priority, or one that was admitted earlier with the same, has the
+            office again once it was there for half a minute.
+          </p>
+        )}
+      </div>
+    </FormDialog>
   );
 }
 
