@@ -79,6 +79,7 @@ async def chosen(service: NodeService, named: Named, directory: Path) -> Chosen:
         here=frozenset({service.key.node_id, service.name}),
         version=version,
         template=named.template,
+        variables=named.variables,
         unkept=named.unkept,
     )
     if configuration is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from buildnet.pool.configuration import LOCAL, BuildConfiguration, Priority, Strategy
@@ -16,13 +16,14 @@ from buildnet.pool.without_effect import warnings_of_configuration, warnings_of_
 @dataclass(frozen=True, slots=True)
 class Choice:
     """``configuration``, ``template``, ``profile``: what was named, by id; ``version``: of the
-    configuration; ``unkept``: in its place, one that the request itself held. ``parallel``: how
-    many commands run at once, on whatever nodes; ``slots``: how many of them on this one;
-    ``isolation``: the level that tasks get which ask for none; None: no bound, and as the node has
-    it. ``cpus``: the CPUs of this node that they run on; none: any. ``redundancy``: how often each
-    command runs; ``timeout_s``: of the whole build; ``artifacts_on``: the node that results are
-    kept on besides, at most ``artifacts_bytes`` (0: no bound); ``warnings``: what of it has no
-    effect; ``preferences``: what else is said of where they run."""
+    configuration; ``variables``: the values that the template was given; ``unkept``: in its place,
+    one that the request itself held. ``parallel``: how many commands run at once, on whatever
+    nodes; ``slots``: how many of them on this one; ``isolation``: the level that tasks get which
+    ask for none; None: no bound, and as the node has it. ``cpus``: the CPUs of this node that they
+    run on; none: any. ``redundancy``: how often each command runs; ``timeout_s``: of the whole
+    build; ``artifacts_on``: the node that results are kept on besides, at most ``artifacts_bytes``
+    (0: no bound); ``warnings``: what of it has no effect; ``preferences``: what else is said of
+    where they run."""
 
     configuration: str | None = None
     version: int | None = None
@@ -41,6 +42,7 @@ class Choice:
     warnings: tuple[str, ...] = ()
     preferences: Preferences = AS_USUAL
     unkept: Mapping[str, Any] | None = None
+    variables: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def strategy(self) -> Strategy:
@@ -97,11 +99,12 @@ def choose(
     here: frozenset[str],
     version: int | None = None,
     template: str | None = None,
+    variables: Mapping[str, Any] | None = None,
     unkept: Mapping[str, Any] | None = None,
 ) -> Choice:
     """Return what a build goes by. ``here``: the names of the node that it runs on; ``version``: of
-    the configuration, where it is kept; ``template``: the one that made it; ``unkept``: what the
-    request said it is."""
+    the configuration, where it is kept; ``template``: the one that made it of ``variables``;
+    ``unkept``: what the request said it is."""
     used, preferred = configuration or BuildConfiguration(), profile or Profile()
     execution, cpu = used.execution, used.resources.cpu
     bounds = [one for one in (execution.parallel, cpu.cores) if one]
@@ -134,6 +137,7 @@ def choose(
         timeout_s=execution.timeout,
         preferences=_preferences(used, preferred, here),
         unkept=unkept,
+        variables=variables or {},
     )
 
 

@@ -238,7 +238,7 @@ def test_a_build_goes_by_a_configuration(node: Node, workspace: Path) -> None:
         **{"priority": "normal", "strategy": "fastest", "parallel": 1, "slots": None},
         **{"isolation": None, "local_only": False, "max_nodes": None, "nodes": {}, "labels": []},
         **{"artifacts_on": None, "artifacts_bytes": 0, "memory": {}, "redundancy": 1},
-        **{"timeout_s": None, "cpus": [], "unkept": None},
+        **{"timeout_s": None, "cpus": [], "unkept": None, "variables": {}},
     }
     recorded = node.get(f"/api/build/{report['build_id']}")
     assert recorded["status"] == "succeeded"
@@ -307,8 +307,12 @@ def test_a_configuration_says_what_the_request_does_not(node: Node, workspace: P
     data(node, "config", "create", "only-c", *words)
     report = data(node, "build", "-C", str(workspace), "--config", "only-c")
     assert [(one["name"], one["isolation"]) for one in report["packages"]] == [("c", "staged")]
-    report = data(node, "build", "-C", str(workspace), "--template", "local-only", "c")
-    assert report["choice"]["template"] == "local-only"
+    filled = ("--template", "local-only", "--set", "cores=1")
+    report = data(node, "build", "-C", str(workspace), *filled, "c")
+    choice = report["choice"]
+    assert (choice["template"], choice["variables"]) == ("local-only", {"cores": "1"})
+    recorded = node.get(f"/api/build/{report['build_id']}")
+    assert recorded["request"]["choice"]["variables"] == {"cores": "1"}
     assert report["choice"]["local_only"] is True
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from pydantic import Field
+
 from buildnet.ledger.history import Durability
 from buildnet.node.api.answers.answer import Answer, Page, Success
 from buildnet.node.api.answers.reports import PackageReport, ToldError
@@ -13,7 +15,8 @@ BuildStatus = Literal["running", "succeeded", "failed", "cancelled"]
 
 
 class Choice(Answer):
-    """What a build goes by: what was named, and what that says."""
+    """What a build goes by: what was named, and what that says. ``variables``: the values that the
+    template was given."""
 
     configuration: str | None
     version: int | None
@@ -35,6 +38,7 @@ class Choice(Answer):
     memory: dict[str, int]
     labels: list[str]
     unkept: dict[str, Any] | None
+    variables: dict[str, bool | int | float | str] = Field(default_factory=dict)
 
 
 class EstimateInShort(Answer):

@@ -7,6 +7,7 @@ import { useNodes } from "@/live/use-live";
 import { askedFor } from "@/views/builds/asked-for";
 import { buildCommand } from "@/views/builds/commands";
 import { EstimateWords } from "@/views/builds/estimate-words";
+import { GoesBy } from "@/views/builds/goes-by";
 import { homeOf, OnItsNode } from "@/views/builds/home";
 import { doneOf } from "@/views/builds/live-build";
 import { Progress } from "@/views/builds/progress";
@@ -37,6 +38,9 @@ export function BuildHead({ build }: { build: ShownBuild }) {
       <dl className="figures">
         <Fact name="Workspace">{said?.workspace}</Fact>
         <Fact name="Asked for">{said?.request ? askedFor(said.request) : "unknown"}</Fact>
+        <Fact name="Configuration">
+          <GoesBy choice={said?.request?.choice ?? null} />
+        </Fact>
         <Fact name="Asked by">{said?.triggered_by ?? "unknown"}</Fact>
         <Fact name="Driven by">
           {driver}

@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
 import { buildCommand } from "@/views/builds/commands";
+import { again } from "@/views/builds/start";
 import { barAt, type Picture, ticks } from "@/views/builds/timeline-draw";
 import type { Bar } from "@/views/builds/timeline-rows";
 
@@ -8,6 +9,29 @@ it("writes commands that a shell takes as they are meant", () => {
     buildCommand({ packages: ["a b"], task: "test", force: true, keep_going: false }, "/my shop"),
   ).toBe("buildnet build 'a b' --task test --force -C '/my shop'");
   expect(buildCommand({}, null, "--estimate")).toBe("buildnet build --estimate");
+});
+
+it("names what a build goes by, and asks for the same again", () => {
+  const kept = { configuration: "two nodes", profile: "fast" };
+  expect(buildCommand({ packages: ["a"], choice: kept }, "/w")).toBe(
+    "buildnet build a --config 'two nodes' --profile fast -C /w",
+  );
+  const filled = { template: "big", variables: { cores: 8, name: "a b" } };
+  expect(buildCommand({ choice: filled }, null)).toBe(
+    "buildnet build --template big --set cores=8 --set 'name=a b'",
+  );
+  const ask = (choice: object) => again("/w", { packages: ["a"], task: "build", choice } as never);
+  expect(ask(kept)).toMatchObject({ config_id: "two nodes", template: null, profile: "fast" });
+  expect(ask({ ...filled, configuration: "of-it" })).toMatchObject({
+    config_id: null,
+    template: "big",
+    variables: { cores: 8, name: "a b" },
+  });
+  expect(again("/w", { choice: { unkept: { id: "x" } } } as never, ["b"])).toMatchObject({
+    packages: ["b"],
+    config_id: null,
+    configuration: { id: "x" },
+  });
 });
 
 it("puts times on the axis that are round, and not too close", () => {

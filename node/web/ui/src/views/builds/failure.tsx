@@ -41,6 +41,7 @@ export function Failure({ build }: { build: ShownBuild }) {
 
 function FailedTask({ task, build }: { task: BuildTask; build: ShownBuild }) {
   const { report } = task;
+  const choice = (build.told ?? build.live.begun)?.request?.choice ?? null;
   const [tab] = useFilter("tab", "graph");
   const isBesideLog = tab === "log";
   const output = report?.output?.trimEnd() ?? "";
@@ -86,7 +87,7 @@ function FailedTask({ task, build }: { task: BuildTask; build: ShownBuild }) {
       </div>
       <Command line={`buildnet history ${build.id} --log ${quoted(task.key)}`} />
       <OnItsNode build={build} />
-      <Command line={buildCommand({ packages: [task.name], task: task.task }, root)} />
+      <Command line={buildCommand({ packages: [task.name], task: task.task, choice }, root)} />
     </div>
   );
 }

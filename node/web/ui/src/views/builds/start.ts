@@ -2,7 +2,7 @@ import { useQueryClient } from "@tanstack/react-query";
 import { useLocation } from "wouter";
 import { api, type Schema } from "@/api/client";
 import { useToasts } from "@/components/toasts";
-import { buildCommand, type Request } from "@/views/builds/commands";
+import { buildCommand, type Choice, type Request } from "@/views/builds/commands";
 
 export type BuildBody = Schema["BuildBody"];
 
@@ -46,13 +46,17 @@ export function useStart(): (body: BuildBody) => Promise<void> {
     try {
       await begin(body);
     } catch (problem) {
-      toasts.failed(problem, buildCommand(body, body.root));
+      const { config_id: configuration, template, variables, profile } = body;
+      const choice = { configuration, template, variables, profile } as Choice;
+      toasts.failed(problem, buildCommand({ ...body, choice }, body.root));
     }
   };
 }
 
 /** What asks for the same again as an earlier build, or for some of its packages. */
 export function again(root: string, request: Request, packages = request.packages): BuildBody {
+  const choice = request.choice;
+  const template = choice?.template ?? null;
   return bodyOf(root, {
     packages,
     task: request.task,
@@ -60,8 +64,10 @@ export function again(root: string, request: Request, packages = request.package
     dry_run: request.dry_run,
     keep_going: request.keep_going,
     local_only: request.local_only,
-    config_id: request.choice?.configuration ?? null,
-    configuration: request.choice?.unkept ?? null,
-    profile: request.choice?.profile ?? null,
+    config_id: template === null ? (choice?.configuration ?? null) : null,
+    template,
+    ...(template !== null && { variables: choice?.variables ?? {} }),
+    configuration: choice?.unkept ?? null,
+    profile: choice?.profile ?? null,
   });
 }
