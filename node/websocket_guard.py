@@ -2,7 +2,8 @@
 
 uvicorn keeps any number of fragments of a message, empty ones do not even count for its size, and
 answers pings though nobody reads the answers. Here both end the connection. Whole messages need no
-bound: while the application has not taken one, nothing more is read.
+bound: while the application has not taken one, nothing more is read. What packed ones of one read
+become has one.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
 
 from buildnet.mesh.link.connection import FRAGMENTS, MALFORMED, OVERSIZED, UNREAD_PINGS
-from buildnet.node.websocket_packing import Packing
+from buildnet.node.websocket_packing import Packed, Packing
 
 ENDED_HERE = 1006
 """The close code that the application is told where this side ends a connection, with the reason;
@@ -37,6 +38,14 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
         if event.path.partition("?")[0] == PACKED_PATH:
             self.conn.available_extensions = (_PACKING,)
         super().handle_connect(event)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came; all that is in it is unpacked at once."""
+        if not self.frames:
+            for each in self.conn.extensions:
+                if isinstance(each, Packed):
+                    each.begin()
+        super().data_received(data)
 
     def handle_cont(self, event: Frame) -> None:
         """Take another fragment of a message."""

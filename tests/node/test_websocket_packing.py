@@ -141,3 +141,36 @@ def test_a_bomb_in_a_later_piece_is_one_too() -> None:
     assert taking.decode(first, max_size=None) == Frame(Opcode.TEXT, b"x", fin=False)
     with pytest.raises(PayloadTooBig):
         taking.decode(Frame(Opcode.CONT, bomb, fin=False), max_size=None)
+
+
+def test_many_small_bombs_are_one() -> None:
+    packing = zlib.compressobj(wbits=-15)
+    bomb = packing.compress(bytes(UNPACKED_MAX_BYTES // 4)) + packing.flush(zlib.Z_SYNC_FLUSH)
+    taking = agreed(Packing())
+    whole = Frame(Opcode.TEXT, bomb.removesuffix(b"\x00\x00\xff\xff"), rsv1=True)
+    for _ in range(4):
+        assert len(taking.decode(whole).data) == UNPACKED_MAX_BYTES // 4
+    with pytest.raises(PayloadTooBig):
+        taking.decode(whole)
+
+
+def test_small_bombs_that_come_at_once_end_the_connection() -> None:
+    def write(websocket: ClientConnection, *texts: str) -> None:
+        for text in texts:
+            websocket.protocol.send_text(text.encode())
+        websocket.transport.write(b"".join(websocket.protocol.data_to_send()))
+
+    async def at_once(websocket: ClientConnection) -> None:
+        write(websocket, *["x" * (UNPACKED_MAX_BYTES // 2)] * 100)
+        await websocket.wait_closed()
+
+    async def one_after_another(websocket: ClientConnection) -> None:
+        for _ in range(6):
+            write(websocket, "x" * (UNPACKED_MAX_BYTES // 2))
+            assert len(await websocket.recv()) == UNPACKED_MAX_BYTES // 2
+
+    told.clear()
+    run(at_once)
+    run(one_after_another)
+    assert told[0] == (ENDED_HERE, OVERSIZED)
+    assert told[1][1] != OVERSIZED
