@@ -189,6 +189,21 @@ class ToldBuilds:
         """Return the keys of the nodes that drive or drove builds, with their numbers here."""
         return {bytes(key): number for number, key in self._rows("SELECT number, key FROM nodes")}
 
+    def drove(self, prefix: str) -> tuple[str, tuple[bytes, ...]] | None:
+        """Return the build whose id is or uniquely begins with ``prefix``: its id, and the keys of
+        who began it and who drives it, or drove it last. None: no build or several answer to it."""
+        rows = self._rows(
+            "SELECT id, began.key, drives.key FROM builds "
+            "JOIN nodes AS began ON began.number = starter "
+            "JOIN nodes AS drives ON drives.number = driver "
+            "WHERE substr(id, 1, ?) = ? LIMIT 2",
+            (len(prefix), prefix),
+        )
+        if len(rows) != 1 or not prefix:
+            return None
+        ((build, *keys),) = rows
+        return build, tuple(dict.fromkeys(map(bytes, keys)))
+
     def page(
         self, *, limit: int, before: str | None, wanted: Wanted, drivers: Collection[int] | None
     ) -> list[ToldBuild]:

@@ -117,13 +117,14 @@ class OtherBuilds:
 
     async def find(self, name: str) -> OtherBuild:
         """Return the build whose id is or begins with ``name``, by what the ledger and the queue
-        tell.
+        tell, or told: old entries of the ledger may be pruned.
 
         Raises:
             NotFoundError: there is none of another node.
             UsageError: there are several.
         """
-        found = await self._in_ledger(name) or await self._in_queue(name)
+        found = await self._in_ledger(name) or await self._in_list(name)
+        found = found or await self._in_queue(name)
         if found is None:
             raise NotFoundError(
                 f"no node tells of a build {name!r:.80}", hint="buildnet history lists the builds"
@@ -144,6 +145,10 @@ class OtherBuilds:
             if count >= _MOST_ENTRIES:
                 break
         return self._of(claims.build, claims.drivers)
+
+    async def _in_list(self, name: str) -> OtherBuild | None:
+        found = await self._service.pool_builds.drove(name)
+        return None if found is None else self._of(*found)
 
     async def _in_queue(self, name: str) -> OtherBuild | None:
         """Look for a build that has begun just now."""

@@ -138,6 +138,11 @@ class PoolBuilds:
 
     # --- what is asked -------------------------------------------------------------------------
 
+    async def drove(self, name: str) -> tuple[str, tuple[bytes, ...]] | None:
+        """Return a build of other nodes that is or begins so, and the keys of those who drove it,
+        the first one first: also where the ledger has forgotten what its entries said."""
+        return await asyncio.to_thread(self._told.drove, name) if self._is_of_this_cluster else None
+
     async def page(
         self,
         *,

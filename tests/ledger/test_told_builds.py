@@ -201,6 +201,16 @@ def test_filters_find_what_they_say(ledger: Ledger) -> None:
     assert ledger.told.counts(ALL, [numbers[ANN.public_key]]) == {"running": 1}
 
 
+def test_who_drove_a_build_is_found_by_the_beginning_of_its_id(ledger: Ledger) -> None:
+    ledger.begin("aa11")
+    ledger.say("taken_over", "aa11", BOB, term=1)
+    ledger.begin("aa22", BOB)
+    assert ledger.told.drove("aa1") == ("aa11", (ANN.public_key, BOB.public_key))
+    assert ledger.told.drove("aa22") == ("aa22", (BOB.public_key,))
+    for none in ("aa", "", "b", "a%", "aa111"):
+        assert ledger.told.drove(none) is None, none
+
+
 def test_pages_follow_each_other(ledger: Ledger) -> None:
     for number in range(5):
         ledger.begin(f"b{number}")

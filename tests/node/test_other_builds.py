@@ -94,6 +94,8 @@ class Pool:
         self.access = SimpleNamespace(forwarding=self)
         store = SimpleNamespace(find=self.found)
         self.ledger = SimpleNamespace(open_now=SimpleNamespace(store=store))
+        self.listed: tuple[str, tuple[bytes, ...]] | None = None
+        self.pool_builds = self
         self.others = OtherBuilds(cast(NodeService, self))
 
     def find(self, node_id: str) -> Any:
@@ -110,6 +112,9 @@ class Pool:
         status, body = answer
         text = body if isinstance(body, bytes) else json.dumps(body).encode()
         return read(Forwarded(status, {}, text))
+
+    async def drove(self, name: str) -> tuple[str, tuple[bytes, ...]] | None:
+        return self.listed
 
     async def found(self, query: Query) -> Any:
         assert query.build == BUILD
@@ -145,6 +150,14 @@ def pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pool:
 
 def recorders(pool: Pool) -> Sequence[str]:
     return [one.name for one in asyncio.run(pool.others.find("bbbb")).recorders]
+
+
+def test_of_what_the_ledger_has_forgotten_the_list_knows_who_drove_it(pool: Pool) -> None:
+    pool.listed = (BUILD, (DRIVER, TAKER))
+    assert recorders(pool) == ["driver", "taker"]
+    pool.listed = (BUILD, (ME,))
+    with pytest.raises(NotFoundError):
+        recorders(pool)
 
 
 def by(*keys: bytes) -> OtherBuild:
