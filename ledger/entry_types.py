@@ -126,7 +126,7 @@ _NODES = _types(
     ),
     (
         "node.resources",
-        "The node's resources are others now",
+        "The node's resources changed",
         {"resources": "by kind, as the scan found them"},
     ),
     (

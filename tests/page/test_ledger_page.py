@@ -98,7 +98,7 @@ def test_a_list_longer_than_a_page_goes_on(owner: Visit, node: Node) -> None:
         node.post("/api/ledger/entries", {"text": f"one of many: {number}."})
     page = owner.page
     page.goto("/ui/ledger?text=one+of+many")
-    expect(page.get_by_text("first 50 entries")).to_be_visible()
+    expect(page.get_by_text("50 entries shown, more follow")).to_be_visible()
     page.get_by_role("button", name="Show more").click()
     expect(entry(page, "one of many: 0.")).to_be_visible()
     expect(page.locator(ENTRIES)).to_have_count(55)

@@ -88,7 +88,7 @@ def test_a_build_is_seen_running_on_the_overview(owner: Visit, node: Node, tmp_p
         report = thread.submit(build.report)
         builds = owner.page.get_by_role("region", name="Builds")
         expect(builds).to_contain_text("1 build running")
-        expect(builds.get_by_role("link", name="shop")).to_contain_text("0 of 1 tasks done")
+        expect(builds.get_by_role("link", name="shop")).to_contain_text("0 of 1 task done")
         gate.touch()
         assert report.result()["status"] == "succeeded"
     expect(builds).to_contain_text("Nothing is built now")
@@ -118,7 +118,7 @@ def test_three_nodes_are_seen_with_their_figures(
     for one in node.get("/api/pool")["nodes"]:
         shown = card(page, one["name"])
         cores = one["resources"]["cpu"]["cores"]
-        expect(shown).to_contain_text(f"of {cores} cores build")
+        expect(shown).to_contain_text(f"of {cores} cores in use by builds")
         expect(shown.get_by_role("meter")).to_have_count(3)
         expect(shown).to_contain_text("worker")
         trip = "this node" if one["this_node"] else re.compile(r"Round trip(about )?[\d.]+ ms")

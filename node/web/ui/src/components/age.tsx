@@ -45,7 +45,7 @@ export function Age({
       title={dateTime(moment)}
       className={stale ? "badge warn" : "soft"}
     >
-      {stale ? `stale: ${ago(age)}` : ago(age)}
+      {stale ? `${ago(age)}, stale` : ago(age)}
     </time>
   );
 }

@@ -1,5 +1,6 @@
 import { Search } from "lucide-react";
 import { useId } from "react";
+import { plural } from "@/format/format";
 
 /** A line of filters above a list, and how many are shown of how many. */
 export function FilterBar({
@@ -7,23 +8,29 @@ export function FilterBar({
   shown,
   total,
   noun,
+  many = `${noun}s`,
 }: {
   children: React.ReactNode;
-  shown: number;
+  /** null: the node has not told any yet. */
+  shown: number | null;
   /** null: more are there than were fetched. */
   total: number | null;
-  /** In the plural: "builds". */
+  /** In the singular: "build". */
   noun: string;
+  /** Its plural, where that is not made by an s. */
+  many?: string;
 }) {
   return (
     <search className="row" style={{ marginBottom: "var(--space-3)" }}>
       {children}
       <output className="soft small" style={{ marginLeft: "auto" }}>
-        {total === null
-          ? `first ${shown} ${noun}`
-          : shown === total
-            ? `${total} ${noun}`
-            : `${shown} of ${total} ${noun}`}
+        {shown === null
+          ? `how many ${many} is not known`
+          : total === null
+            ? `${plural(shown, noun, many)} shown, more follow`
+            : shown === total
+              ? plural(total, noun, many)
+              : `${shown} of ${plural(total, noun, many)}`}
       </output>
     </search>
   );

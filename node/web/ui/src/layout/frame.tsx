@@ -10,7 +10,8 @@ import { SessionMenu } from "@/layout/session-menu";
 import { ThemeButton } from "@/layout/theme";
 import { Titled } from "@/layout/title";
 import { ROUTES, VIEWS, type View } from "@/layout/views";
-import { useItems } from "@/live/use-live";
+import { useBuilds, useItems } from "@/live/use-live";
+import { isRunning } from "@/views/builds/standing";
 
 /** What stands around every view: where one is, how the page stands with its node, who one is. */
 export function Frame({ session }: { session: Session }) {
@@ -116,10 +117,10 @@ function Side({
 }) {
   const [location] = useLocation();
   const queued = useItems("queue");
-  const builds = useItems("builds");
+  const builds = useBuilds();
   const counts: Record<string, number> = {
     "/ui/queue": [...queued.keys()].filter((id) => id !== "queue").length,
-    "/ui/builds": [...builds.values()].filter((build) => build.status === "running").length,
+    "/ui/builds": builds.filter((build) => isRunning(build, queued.get(build.id))).length,
   };
   useEffect(() => {
     if (!open) return;

@@ -48,7 +48,7 @@ export function Keys() {
   return (
     <section aria-label="Keys">
       {problem}
-      <FilterBar shown={rows.length} total={all.length} noun="keys">
+      <FilterBar shown={rows.length} total={all.length} noun="key">
         <SearchBox label="Name or id" value={text} onChange={setText} />
         <Choice label="Status" value={status} options={STATUSES} onChange={setStatus} />
         {mayChange && (

@@ -55,7 +55,12 @@ export function People() {
   return (
     <section aria-label="People and rights">
       {problem}
-      <FilterBar shown={rows.length} total={all.length} noun="nodes and accounts">
+      <FilterBar
+        shown={rows.length}
+        total={all.length}
+        noun="node or account"
+        many="nodes and accounts"
+      >
         <SearchBox label="Name" value={text} onChange={setText} />
         {mayChange && (
           <button type="button" className="button primary" onClick={() => setAdding(true)}>

@@ -51,7 +51,7 @@ export function Sessions() {
   return (
     <section aria-label="Sessions">
       {problem}
-      <FilterBar shown={rows.length} total={all.length} noun="sessions">
+      <FilterBar shown={rows.length} total={all.length} noun="session">
         <SearchBox label="Name, node or address" value={text} onChange={setText} />
         <Choice label="Comes by" value={way} options={WAYS} onChange={setWay} />
         <span className="small">

@@ -70,7 +70,7 @@ export function KeptList() {
   return (
     <>
       {problem}
-      <FilterBar shown={shown.length} total={all.length} noun="kept">
+      <FilterBar shown={shown.length} total={all.length} noun="kept" many="kept">
         <SearchBox label="Id, title or purpose" value={text} onChange={setText} />
         <Choice
           label="Kind"

@@ -49,7 +49,7 @@ export default function ArtifactsTab({ build }: { build: ShownBuild }) {
     <section className="stack tight" aria-label="Artifacts">
       {problem}
       <FilterBar
-        noun="tasks"
+        noun="task"
         shown={tasks.length}
         total={found.data.next === null ? all.length : null}
       >

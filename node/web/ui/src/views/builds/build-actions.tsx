@@ -29,7 +29,7 @@ export function BuildActions({ build }: { build: ShownBuild }) {
     toasts.done(
       data?.goes_on
         ? "You want it no more; it goes on for others that asked for the same"
-        : "Its end was asked for",
+        : "It is being cancelled",
     );
   };
   return (

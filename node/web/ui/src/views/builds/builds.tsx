@@ -11,7 +11,7 @@ import { NotAnswered } from "@/components/kept";
 import { Empty, Loading } from "@/components/states";
 import { type Column, Table } from "@/components/table";
 import { useFilter, useTypedFilter } from "@/components/url-state";
-import { duration, plural } from "@/format/format";
+import { count, duration, plural } from "@/format/format";
 import { ViewHead } from "@/layout/frame";
 import { useBuilds, useNodes } from "@/live/use-live";
 import { useRefetchOnPool } from "@/live/use-refetch";
@@ -84,6 +84,7 @@ function History() {
   const names = useKnown(page);
   const counts = found.data?.counts ?? {};
   const total = STATUSES.reduce((sum, one) => sum + (counts[one] ?? 0), 0);
+  const counted = (number = 0) => (found.data === undefined ? "" : ` (${count(number)})`);
   const isFiltered = [status, workspace, actor, node, text].some((one) => one !== "");
   // What runs is shown above; asked for by name are also those that a lost node never told the end of.
   const builds = page.filter((one) => status === "running" || one.status !== "running");
@@ -91,8 +92,8 @@ function History() {
     <section aria-label="Earlier builds" className="stack tight">
       <h2>Earlier builds</h2>
       <FilterBar
-        noun="builds"
-        shown={builds.length}
+        noun="build"
+        shown={found.data === undefined ? null : builds.length}
         total={
           found.data === undefined
             ? null
@@ -106,9 +107,9 @@ function History() {
           label="Status"
           value={status}
           options={[
-            ["", `any (${total})`],
-            ...STATUSES.map((one) => [one, `${one} (${counts[one] ?? 0})`] as const),
-            ["running", `no end known (${counts.running ?? 0})`],
+            ["", `any${counted(total)}`],
+            ...STATUSES.map((one) => [one, `${one}${counted(counts[one])}`] as const),
+            ["running", `no end known${counted(counts.running)}`],
           ]}
           onChange={setStatus}
         />

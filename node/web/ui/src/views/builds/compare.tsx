@@ -100,7 +100,7 @@ function Comparison({ a, b }: { a: string; b: string }) {
         <Side title="Before" build={before} />
         <Side title="After" build={after} than={before} />
       </div>
-      <FilterBar noun="tasks" shown={rows.length} total={tasks.length}>
+      <FilterBar noun="task" shown={rows.length} total={tasks.length}>
         <SearchBox label="Find a task" value={text} onChange={setText} />
         <Choice
           label="Only"

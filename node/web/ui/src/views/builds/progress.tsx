@@ -1,3 +1,5 @@
+import { plural } from "@/format/format";
+
 /** How far a build is, as a bar and in words. */
 export function Progress({
   done,
@@ -12,8 +14,8 @@ export function Progress({
 }) {
   const words =
     total === null
-      ? `${done} tasks done`
-      : `${Math.min(done, total)} of ${total} tasks done${failed > 0 ? `, ${failed} failed` : ""}`;
+      ? `${plural(done, "task")} done`
+      : `${Math.min(done, total)} of ${plural(total, "task")} done${failed > 0 ? `, ${failed} failed` : ""}`;
   const share = (part: number) => `${total ? Math.min(100, (part / total) * 100) : 0}%`;
   return (
     <div className="build-progress">

@@ -1,7 +1,7 @@
 import { Link } from "wouter";
 import { useNow } from "@/components/age";
 import { StatusBadge } from "@/components/badge";
-import { Empty } from "@/components/states";
+import { NothingNow } from "@/components/nothing-now";
 import { duration, plural } from "@/format/format";
 import type { BuildItem } from "@/live/items";
 import { useBuilds, useItems } from "@/live/use-live";
@@ -26,10 +26,10 @@ export function RunningBuilds() {
     <section aria-label="Running builds" className="stack tight">
       <div className="row">
         <h2>Running</h2>
-        <output className="soft small">{words}</output>
+        {builds.length > 0 && <output className="soft small">{words}</output>}
       </div>
       {builds.length === 0 ? (
-        <Empty title="No build runs in the pool now" />
+        <NothingNow title="No build runs in the pool" />
       ) : (
         <div className="grid">
           {builds.map((build) => (

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { standingOf } from "@/views/builds/standing";
+import { isRunning, standingOf } from "@/views/builds/standing";
 
 const RUNS = { waits_for: null, running: ["core#build"] };
 const STILL = { waits_for: null, running: [] };
@@ -20,4 +20,12 @@ it("tells builds that run from those that wait for a place, for another build, o
     state: "paused",
     why: "lunch",
   });
+});
+
+it("does not count a build as running that waits, is paused or has ended", () => {
+  const waits = { status: "running", ...STILL } as const;
+  expect(isRunning({ status: "running", ...RUNS }, undefined)).toBe(true);
+  expect(isRunning(waits, { id: "a", state: "waiting" })).toBe(false);
+  expect(isRunning(waits, { id: "a", state: "paused" })).toBe(false);
+  expect(isRunning({ status: "succeeded", ...STILL }, undefined)).toBe(false);
 });

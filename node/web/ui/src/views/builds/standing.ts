@@ -6,6 +6,14 @@ export interface Standing {
   why: string | null;
 }
 
+/** Whether a build has not ended and does not wait. */
+export function isRunning(
+  build: Pick<BuildItem, "status" | "waits_for" | "running">,
+  queued: Item | undefined,
+): boolean {
+  return build.status === "running" && standingOf(build, queued).state === "running";
+}
+
 /** How a build stands by what is told of it, and of its place in the queue. */
 export function standingOf(
   build: Pick<BuildItem, "waits_for" | "running">,

@@ -33,7 +33,7 @@ export default function TasksTab({ build }: { build: ShownBuild }) {
   const rows = [...found].sort((a, b) => ORDER.indexOf(a.state) - ORDER.indexOf(b.state));
   return (
     <section aria-label="Tasks">
-      <FilterBar noun="tasks" shown={found.length} total={build.tasks.length}>
+      <FilterBar noun="task" shown={found.length} total={build.tasks.length}>
         <SearchBox label="Find a task" value={text} onChange={setText} />
         <Choice
           label="State"

@@ -73,7 +73,7 @@ export function TrendsOf({ workspace, name }: { workspace: string | null; name: 
           : `${Math.round(trends.overall.hit_rate * 100)} %`}{" "}
         of the time, {plural(trends.overall.ran, "run")}, {trends.overall.failed} failed
       </p>
-      <FilterBar noun="tasks" shown={rows.length} total={trends.tasks.length}>
+      <FilterBar noun="task" shown={rows.length} total={trends.tasks.length}>
         <SearchBox label="Find a task" value={text} onChange={setText} />
       </FilterBar>
       <Table

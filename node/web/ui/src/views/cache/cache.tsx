@@ -51,7 +51,11 @@ function Results({ mayChange, onChanged }: { mayChange: boolean; onChanged: () =
   const rows = list.parts?.flatMap((part) => part.actions) ?? [];
   return (
     <section aria-label="Stored results">
-      <FilterBar shown={rows.length} total={list.hasMore ? null : rows.length} noun="results">
+      <FilterBar
+        shown={list.parts === undefined ? null : rows.length}
+        total={list.hasMore ? null : rows.length}
+        noun="result"
+      >
         <SearchBox label="Package or task" value={label} onChange={setLabel} />
       </FilterBar>
       <NotAnswered asked={list.asked} command="buildnet cache list" />

@@ -20,7 +20,8 @@ export function LedgerFilters({
   hasMore,
   names,
 }: {
-  shown: number;
+  /** null: nothing was answered yet. */
+  shown: number | null;
   hasMore: boolean;
   names: ReadonlyMap<string, string>;
 }) {
@@ -30,7 +31,7 @@ export function LedgerFilters({
   const [text, setText] = useTypedFilter("text");
   const [sealed, setSealed] = useFilter("sealed");
   return (
-    <FilterBar shown={shown} total={hasMore ? null : shown} noun="entries">
+    <FilterBar shown={shown} total={hasMore ? null : shown} noun="entry" many="entries">
       <SearchBox label="Words in an entry" value={text} onChange={setText} />
       <Choice label="About" value={type} options={TYPE_CHOICES} onChange={setType} />
       <Choice

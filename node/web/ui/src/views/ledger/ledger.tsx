@@ -64,7 +64,7 @@ function LiveTimeline() {
   const { entries, list, waiting, show, lookedTo, pruned } = useEntries(filter);
   return (
     <>
-      <LedgerFilters shown={entries?.length ?? 0} hasMore={list.hasMore} names={names} />
+      <LedgerFilters shown={entries?.length ?? null} hasMore={list.hasMore} names={names} />
       {waiting > 0 && (
         <div className="row ledger-new">
           <button type="button" className="button primary" onClick={show}>

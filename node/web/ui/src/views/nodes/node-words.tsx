@@ -1,7 +1,7 @@
 import { Crown } from "lucide-react";
 import { Age } from "@/components/age";
 import { Badge, StatusBadge } from "@/components/badge";
-import { bytes, count, latency, percent } from "@/format/format";
+import { bytes, latency, percent, plural } from "@/format/format";
 import type { PoolNode } from "@/live/pool-nodes";
 import { isThere, memoryInUse } from "@/pool/totals";
 import { fullestVolume } from "@/views/nodes/node-list";
@@ -55,7 +55,7 @@ export function cpuWords(node: PoolNode): string {
   const cores = node.resources?.cpu.cores;
   const used = share == null ? "unknown" : `${Math.round(share)} %`;
   if (cores === undefined || !isThere(node)) return used;
-  return `${used}, ${node.cores_in_use} of ${count(cores)} cores build`;
+  return `${used}, ${node.cores_in_use} of ${plural(cores, "core")} in use by builds`;
 }
 
 export function memoryWords(node: PoolNode): string {

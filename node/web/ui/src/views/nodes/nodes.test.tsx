@@ -47,7 +47,7 @@ it("shows few as cards, with a meter each for CPU, memory and disk", () => {
   show("/ui/nodes");
   expect(screen.queryAllByRole("row")).toEqual([]);
   expect(screen.getAllByRole("meter")).toHaveLength(9);
-  expect(screen.getAllByText("30 %, 2 of 8 cores build")).toHaveLength(3);
+  expect(screen.getAllByText("30 %, 2 of 8 cores in use by builds")).toHaveLength(3);
 });
 
 it("says unknown of what a node has not told", () => {

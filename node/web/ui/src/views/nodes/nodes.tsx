@@ -59,7 +59,7 @@ export default function Nodes() {
       {isInviting && <InviteDialog onClose={() => setInviting(false)} />}
       {mayManage && <Admission />}
       <div className="node-filters">
-        <FilterBar shown={found.length} total={nodes.length} noun="nodes">
+        <FilterBar shown={found.length} total={nodes.length} noun="node">
           <SearchBox label="Name, tag, CPU…" value={text} onChange={setText} />
           <Choice label="Status" value={status} options={STATUSES} onChange={setStatus} />
           <Choice

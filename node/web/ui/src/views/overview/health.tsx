@@ -24,7 +24,7 @@ export function Health({
   const there = nodes.filter(isThere).length;
   return (
     <section className="card overview-health" aria-label="Health of the cluster">
-      <Verdict health={health} />
+      <Verdict health={health} missing={nodes.length - there} />
       <dl className="facts">
         <dt>Nodes</dt>
         <dd>
@@ -68,12 +68,21 @@ export function Health({
   );
 }
 
-function Verdict({ health }: { health: Schema["PoolHealth"] }) {
+function Verdict({ health, missing }: { health: Schema["PoolHealth"]; missing: number }) {
   const { status } = useFeedState();
   if (status === "lost" || status === "ended") {
     return (
       <p className="overview-verdict warn">
         <TriangleAlert aria-hidden /> How the cluster is now is not known
+      </p>
+    );
+  }
+  // The live nodes tell at once that one is gone; what else is wrong is asked for a moment later.
+  if (health.healthy && missing > 0) {
+    return (
+      <p className="overview-verdict warn">
+        <TriangleAlert aria-hidden /> The cluster works, but{" "}
+        {plural(missing, "node is", "nodes are")} not there
       </p>
     );
   }

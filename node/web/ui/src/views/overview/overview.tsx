@@ -43,7 +43,7 @@ export default function Overview() {
   });
   return (
     <>
-      <ViewHead title={health.data.cluster.name}>
+      <ViewHead title={`Cluster ${health.data.cluster.name}`}>
         <QuickActions />
       </ViewHead>
       {problem}

@@ -25,7 +25,7 @@ export function ResourceTotals({ of }: { of: Totals }) {
       </header>
       <div className="stack">
         <Meter
-          label="Cores that build"
+          label="Cores in use by builds"
           used={cores.used}
           total={cores.total}
           text={`${count(cores.used)} of ${count(cores.total)} in use, ${count(cores.total - (cores.used ?? 0))} free`}

@@ -1,6 +1,6 @@
 import { Link } from "wouter";
-import { Empty } from "@/components/states";
-import { useBuilds, useItems } from "@/live/use-live";
+import { NothingNow } from "@/components/nothing-now";
+import { useBuilds, useItems, useOfFeed } from "@/live/use-live";
 import { RunningBuild } from "@/views/builds/running-builds";
 import { standingOf } from "@/views/builds/standing";
 import { buildsInWords } from "@/views/overview/running-words";
@@ -14,6 +14,7 @@ export function RunningBuilds() {
     running.map((build) => standingOf(build, queue.get(build.id))),
     [...queue.values()].map((item) => item.state),
   );
+  const isTold = useOfFeed((feed) => feed.status === "live");
   const isPaused = queue.get("queue")?.paused === true;
   return (
     <section className="card" aria-label="Builds">
@@ -21,16 +22,16 @@ export function RunningBuilds() {
         <h2>{head}</h2>
         <Link href="/ui/queue" className="small">
           {isPaused ? "the queue is paused, " : ""}
-          {behind}
+          {isTold ? behind : "to the queue"}
         </Link>
       </header>
       {running.length === 0 && (
-        <Empty title="Nothing is built now">
+        <NothingNow title="Nothing is built">
           <span className="soft">
             Builds of all nodes are shown here as they run.{" "}
             <Link href="/ui/builds">The record</Link>
           </span>
-        </Empty>
+        </NothingNow>
       )}
       <div className="grid">
         {running.map((build) => (

@@ -50,7 +50,7 @@ export function PackageList({
   );
   return (
     <section aria-label="Packages">
-      <FilterBar noun="packages" shown={found.length} total={workspace.packages.length}>
+      <FilterBar noun="package" shown={found.length} total={workspace.packages.length}>
         <SearchBox label="Find a package" value={text} onChange={setText} />
       </FilterBar>
       <Table

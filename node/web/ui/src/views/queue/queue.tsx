@@ -3,6 +3,7 @@ import { useState } from "react";
 import { useMay } from "@/api/session";
 import { Command } from "@/components/command";
 import { Choice, FilterBar, SearchBox } from "@/components/filters";
+import { NothingNow } from "@/components/nothing-now";
 import { ProblemView } from "@/components/problem-view";
 import { Empty, Loading } from "@/components/states";
 import { useFilter } from "@/components/url-state";
@@ -80,7 +81,7 @@ export default function QueueView() {
           <ProblemView problem={refusal.problem} command={refusal.command} />
         )}
         <div>
-          <FilterBar shown={shown.length} total={builds.length} noun="builds">
+          <FilterBar shown={shown.length} total={builds.length} noun="build">
             <SearchBox label="Workspace, person, node or id" value={text} onChange={setText} />
             <Choice
               label="State"
@@ -97,9 +98,9 @@ export default function QueueView() {
             <Choice label="Node" value={node} options={["", ...nodes]} onChange={setNode} />
           </FilterBar>
           {builds.length === 0 ? (
-            <Empty title="Nothing runs or waits">
+            <NothingNow title="Nothing runs or waits">
               <Command line="buildnet queue add" />
-            </Empty>
+            </NothingNow>
           ) : shown.length === 0 ? (
             <Empty title="No build matches the filters" />
           ) : (

@@ -46,7 +46,7 @@ export default function Settings() {
             {warning}
           </div>
         ))}
-        <FilterBar shown={rows.length} total={settings.length} noun="settings">
+        <FilterBar shown={rows.length} total={settings.length} noun="setting">
           <SearchBox label="Name of a setting" value={text} onChange={setText} />
           <Choice label="Comes from" value={origin} options={ORIGINS} onChange={setOrigin} />
         </FilterBar>

@@ -15,10 +15,12 @@ export function SlowLinks({ nodes, links }: { nodes: readonly PoolNode[]; links:
       <header>
         <h2>Slowest links</h2>
         <span className="small soft">
-          {plural(links.all.length, "link")} known of {pairs}
+          {slow.length} of {plural(links.all.length, "known link")}
+          {links.all.length < pairs && ` (${plural(pairs, "pair")} of nodes)`}: those that are worse
+          than good
         </span>
       </header>
-      {slow.length === 0 && <p className="soft">None is worse than good.</p>}
+      {slow.length === 0 && <p className="soft">None is.</p>}
       <ul className="link-list small">
         {slow.map((link) => (
           <li key={`${link.from} ${link.to}`}>
