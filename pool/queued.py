@@ -142,7 +142,7 @@ class Actor:
 
     has: int = 0
     weight: float = 0.0
-    turns: Mapping[str, Entry] = field(default_factory=dict)
+    turns: dict[str, Entry] = field(default_factory=dict)
     """Whose turn each build takes, where some were placed among its own."""
 
     def share(self, more: int = 0) -> float:
@@ -167,19 +167,19 @@ class Owner:
 
 
 def actors_of(entries: Iterable[Entry], now: float) -> dict[str, Actor]:
-    """Return what each actor has, and the weight of its most urgent build."""
+    """Return what each actor has, the weight of its most urgent build, and the turns of its own."""
     found: dict[str, Actor] = {}
-    own: dict[str, list[Entry]] = {}
+    own: dict[tuple[str, bool], list[Entry]] = {}
     for entry in entries:
         name = entry.demand.actor
         actor = found.setdefault(name, Actor())
         actor.has += entry.has + entry.pending
         actor.weight = max(actor.weight, entry.weight(now))
-        if not entry.demand.orders.ahead:
-            own.setdefault(name, []).append(entry)
-    for name, builds in own.items():
+        if not entry.demand.orders.ahead:  # who has all waits for no turn, so gives none away
+            own.setdefault((name, any(entry.lacks)), []).append(entry)
+    for (name, _), builds in own.items():
         if any(each.demand.orders.place for each in builds):
-            found[name].turns = _turns(builds, now)
+            found[name].turns |= _turns(builds, now)
     return found
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from tests.pool.queued_pool import Pool
 
 from buildnet.pool.demand import HowFar, Orders
+from buildnet.pool.leases import Amount
 from buildnet.pool.queue_view import in_words
 
 
@@ -80,6 +81,18 @@ def test_who_moves_his_own_builds_passes_no_build_of_others() -> None:
         pool.queue.demanded(replace(demand, orders=orders), pool.now)
     order = [each.demand.build for each in pool.queue.view(pool.now)]
     assert order[:-1] == ["a1", "b3", "a2", "b1", "a3", "b2"]
+
+
+def test_who_moves_a_build_before_one_that_has_all_passes_no_build_of_others() -> None:
+    pool = Pool(2)
+    for build in ("x1", "y1"):
+        pool.wants(build, 1, actor=build[0])
+    for build in ("y2", "x2"):
+        pool.wants(build, 1, actor=build[0], unit=Amount(4, 10))
+    for demand, orders in pool.queue.placed("x2", 1, pool.now, lambda demand: demand.actor == "x"):
+        pool.queue.demanded(replace(demand, orders=orders), pool.now)
+    order = [each.demand.build for each in pool.queue.view(pool.now)]
+    assert order == ["x1", "y1", "y2", "x2"]
 
 
 def test_who_waits_starts_after_the_work_before_and_ends_as_its_driver_foretells() -> None:
