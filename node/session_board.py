@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -37,6 +37,8 @@ from buildnet.pool.messages.people import (
 
 ANSWER_S = 3.0
 _TEXT_CHARACTERS = 1024
+_MOST_LEVELS = 32
+"""No value that a node tells of somebody is nested deeper."""
 _ID = re.compile(r"[0-9a-f]{1,64}")
 _log = logging.getLogger("buildnet.access")
 
@@ -193,16 +195,31 @@ def _in_words(error: Exception) -> BuildNetError:
 
 def read_found(text: str, key: str) -> list[dict[str, Any]] | None:
     """Return what another node told, but for what has under ``key`` no id that a node gives; None:
-    it is nothing that could be told on as JSON."""
+    it is nothing that could be told on as JSON, or is nested too deeply to be gone through."""
     try:
         found = json.loads(text)
         # Python reads what nobody else takes for JSON: half characters, and numbers that are none.
         json.dumps(found, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError):
         return None
-    if not isinstance(found, list):
+    if not isinstance(found, list) or not _is_shallow(found):
         return None
     return [each for each in found if isinstance(each, dict) and _is_id(each.get(key))]
+
+
+def _is_shallow(found: list[Any]) -> bool:
+    level = found
+    for _ in range(_MOST_LEVELS):
+        level = [one for each in level for one in _within(each)]
+        if not level:
+            return True
+    return False
+
+
+def _within(value: object) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def _is_id(name: object) -> bool:

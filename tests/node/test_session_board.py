@@ -34,3 +34,10 @@ def test_what_has_no_id_is_left_out(said: object) -> None:
 )
 def test_what_is_no_json_is_not_told_on(said: str) -> None:
     assert read_found(said, "id") is None
+
+
+def test_what_is_nested_too_deeply_is_not_told_on() -> None:
+    """Whoever goes through it would run out of stack."""
+    build = {"build_id": "bb", "request": {"packages": ["app"]}}
+    assert read_found(json.dumps([{"id": "aa", "builds": [build]}]), "id") is not None
+    assert read_found('[{"id":"aa","x":' + "[" * 500 + "]" * 500 + "}]", "id") is None
