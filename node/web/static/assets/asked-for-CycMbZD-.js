@@ -1,1 +1,0 @@
-function e(e){let{packages:t,task:n}=e,r=t.length===0?`all`:t.length>3?`${t.slice(0,3).join(`, `)} and ${t.length-3} more`:t.join(`, `);return n===`build`?r:`${n} of ${r}`}export{e as t};

@@ -1,1 +1,0 @@
-import{n as e}from"./createLucideIcon-BTZA6jGa.js";var t=e();function n({label:e,hint:n,children:r}){return(0,t.jsxs)(`div`,{className:`field`,children:[(0,t.jsxs)(`label`,{className:`field`,children:[(0,t.jsx)(`span`,{children:e}),r]}),n&&(0,t.jsx)(`span`,{className:`soft small`,children:n})]})}export{n as t};

@@ -1,1 +1,0 @@
-import{D as e,i as t}from"./index-ChuI6NK8.js";import{n}from"./createLucideIcon-BTZA6jGa.js";var r=n();function i({asked:n,command:i}){return n.error===null?null:(0,r.jsx)(e,{problem:n.error,onRetry:()=>n.refetch(),...i!==void 0&&{command:i},children:n.data!==void 0&&(0,r.jsxs)(`p`,{children:[`Shown is what was told `,(0,r.jsx)(t,{at:n.dataUpdatedAt}),`.`]})})}export{i as t};

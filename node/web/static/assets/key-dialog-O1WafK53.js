@@ -1,1 +1,0 @@
-import{n as e,o as t,r as n}from"./createLucideIcon-BTZA6jGa.js";import{n as r,t as i}from"./secret-DyjOxSpi.js";var a=t(n(),1),o=e();function s({onClose:e}){let[t,n]=(0,a.useState)(null);return t===null?(0,o.jsx)(r,{onClose:e,onMade:n}):(0,o.jsx)(i,{made:t,onClose:e})}export{s as default};
