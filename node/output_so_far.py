@@ -10,6 +10,8 @@ from typing import Generic, NamedTuple, TypeVar
 MOST_OF_ONE = 128 << 10
 MOST_OF_ALL = 1 << 20
 """Characters that are kept of one task, and of all together."""
+MOST_TASKS = 4096
+"""Of so many something is kept: nodes that tell of theirs can name any."""
 
 _PIECE = 4 << 10
 Key = TypeVar("Key", bound=Hashable)
@@ -70,6 +72,8 @@ class OutputSoFar(Generic[Key]):
         latest = self._tasks.get(key)
         if latest is None or latest.next_line != line:
             self.forget(key)
+            if len(self._tasks) >= MOST_TASKS:
+                self.forget(next(iter(self._tasks)))
             latest = self._tasks[key] = _Latest(line, line)
         for start in range(0, len(text), _PIECE):
             latest.add(text[start : start + _PIECE])

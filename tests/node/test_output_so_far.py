@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from buildnet.node.output_so_far import OutputSoFar, Printed
+from buildnet.node.output_so_far import MOST_TASKS, OutputSoFar, Printed
 
 
 def kept(so_far: OutputSoFar[str]) -> dict[str, Printed]:
@@ -84,3 +84,12 @@ def test_what_is_new_in_a_text_begins_where_the_known_one_ends(
     assert so_far.unknown("a", line, text) == Printed(line, text)
     so_far.add("a", 1, "one\ntw")
     assert so_far.unknown("a", line, text) == new
+
+
+@pytest.mark.parametrize("text", ["", "x"])
+def test_of_any_number_of_tasks_the_latest_are_known(text: str) -> None:
+    so_far: OutputSoFar[str] = OutputSoFar()
+    names = [f"task {number}" for number in range(MOST_TASKS + 10)]
+    for name in names:
+        so_far.add(name, 0, text)
+    assert so_far.tasks() == names[10:]
