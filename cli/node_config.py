@@ -48,12 +48,18 @@ def show_config(
         found = [one for one in found if one["origin"] != "default"]
 
     def table(console: Console) -> None:
-        rows = Listing("setting", "value", *(["origin", "a change counts"] if origin else []))
+        rows = Listing(
+            *("setting", "value"),
+            *(["origin", "a change counts"] if origin else []),
+            "what it is for",
+            wraps=("value", "what it is for"),
+            spare=("what it is for",),
+        )
         for one in found:
             cells = [escaped(one["key"]), escaped(_shown(one))]
             if origin:
                 cells += [escaped(one["origin"]), "at once" if one["live"] else "at the next start"]
-            rows.add_row(*cells)
+            rows.add_row(*cells, escaped(one.get("help", "")))
         rows.print(console)
 
     show(settings(), {**data, "settings": found}, table, ids=[one["key"] for one in found])

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from buildnet.mesh.errors import BuildNetError
 from buildnet.node.config import NodeConfig, load_config
 from buildnet.node.in_force import InForce, is_live
+from buildnet.node.setting_help import SETTING_HELP
 from buildnet.pool.yaml_document import YamlDocument, load_yaml
 
 
@@ -35,6 +36,7 @@ class SettingView:
             "value": self.value,
             "origin": self.origin,
             "live": self.live,
+            "help": SETTING_HELP[self.key],
             **then,
         }
 

@@ -16,8 +16,9 @@ from buildnet.mesh.errors import UsageError
 from buildnet.node.certificate import CertificateError
 from buildnet.node.config import ConfigError, NodeConfig, load_config, parse_config
 from buildnet.node.config_file import ConfigWriteError, change
-from buildnet.node.config_view import SettingView, settings_view
+from buildnet.node.config_view import SettingView, _leaves, settings_view
 from buildnet.node.in_force import LIVE, InForce
+from buildnet.node.setting_help import SETTING_HELP
 from buildnet.node.terms import Terms
 from buildnet.pool.yaml_document import YamlError
 
@@ -246,3 +247,9 @@ def test_what_is_live_is_in_the_reference() -> None:
     _, _, section = page.partition("## What counts without a new start")
     missing = [key for key in LIVE if f"`{key}`" not in section.partition("\n## ")[0]]
     assert not missing
+
+
+def test_each_setting_says_in_one_line_what_it_is_for() -> None:
+    keys = [key for key, _ in _leaves(NodeConfig())]
+    assert keys == list(SETTING_HELP)
+    assert all(0 < len(line) <= 80 and "\n" not in line for line in SETTING_HELP.values())

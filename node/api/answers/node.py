@@ -104,12 +104,14 @@ class Stopping(Success):
 
 
 class Setting(Answer):
-    """One setting; ``next_start``: what counts from then on, where that is something else."""
+    """One setting; ``help``: what it is for; ``next_start``: what counts from then on, where that
+    is something else."""
 
     key: str
     value: Any
     origin: str
     live: bool
+    help: str
     next_start: Any = None
 
 

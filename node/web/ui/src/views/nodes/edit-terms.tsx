@@ -7,7 +7,7 @@ import { quoted } from "@/format/shell";
 import type { PoolNode } from "@/live/pool-nodes";
 import { asCommand, changed, RESET, type TermsForm } from "@/views/nodes/terms";
 
-const GB = 1024 ** 3;
+const GIB = 1024 ** 3;
 
 /** Tags and limits of a host; its node.yaml says how much there is at most. */
 export function EditTerms({ node, onClose }: { node: PoolNode; onClose: () => void }) {
@@ -59,7 +59,7 @@ export function EditTerms({ node, onClose }: { node: PoolNode; onClose: () => vo
             onChange={set("commands")}
           />
           <TextField
-            label="Memory for commands, GB"
+            label="Memory for commands, GiB"
             type="number"
             min={0.1}
             step="any"
@@ -110,7 +110,7 @@ function asNow(node: PoolNode): TermsForm {
     tags: node.tags.join(" "),
     cores: cpu?.limits?.max_cores?.toString() ?? "",
     commands: "",
-    memory: bytes == null ? "" : String(Math.round((bytes / GB) * 100) / 100),
+    memory: bytes == null ? "" : String(Math.round((bytes / GIB) * 100) / 100),
     weight: String(node.priority_weight),
     accept: "",
     hours: "",

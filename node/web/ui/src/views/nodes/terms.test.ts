@@ -28,7 +28,7 @@ it("asks for what was changed, and nothing else", () => {
 it("says the same in a terminal", () => {
   const body = { tags: ["a", "b"], max_memory_gb: 8, accept_remote_builds: true };
   expect(asCommand("berta", body)).toBe(
-    'buildnet server update berta --tag a --tag b --memory "8 GB" --accept',
+    'buildnet server update berta --tag a --tag b --memory "8 GiB" --accept',
   );
 });
 

@@ -48,7 +48,7 @@ export function asCommand(name: string, body: Record<string, unknown>): string {
   for (const tag of tags ?? []) options.push(`--tag ${quoted(tag)}`);
   if (body.max_cores !== undefined) options.push(`--max-cores ${body.max_cores}`);
   if (body.max_commands !== undefined) options.push(`--max-commands ${body.max_commands}`);
-  if (body.max_memory_gb !== undefined) options.push(`--memory "${body.max_memory_gb} GB"`);
+  if (body.max_memory_gb !== undefined) options.push(`--memory "${body.max_memory_gb} GiB"`);
   if (body.priority_weight !== undefined) options.push(`--weight ${body.priority_weight}`);
   if (body.accept_remote_builds !== undefined) {
     options.push(body.accept_remote_builds ? "--accept" : "--refuse");

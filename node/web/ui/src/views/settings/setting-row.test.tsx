@@ -7,7 +7,13 @@ import { SettingRow } from "@/views/settings/setting-row";
 
 vi.mock("@/api/client", () => ({ api: { PUT: async () => ({ data: undefined }) } }));
 
-const setting = { key: "name", value: "anna", origin: "file", live: true } as Schema["Setting"];
+const setting = {
+  key: "name",
+  value: "anna",
+  origin: "file",
+  live: true,
+  help: "what it is called",
+} as Schema["Setting"];
 const change = () => screen.getByRole("button", { name: "Change name" });
 
 it("gives the focus back to the button that opened the field", async () => {
@@ -22,4 +28,13 @@ it("gives the focus back to the button that opened the field", async () => {
     await userEvent.keyboard(keys);
     expect(document.activeElement).toBe(change());
   }
+});
+
+it("says what the setting is for", () => {
+  render(
+    <Toasts>
+      <SettingRow setting={setting} onChanged={async () => {}} />
+    </Toasts>,
+  );
+  expect(screen.getByText("what it is called")).toBeDefined();
 });

@@ -42,15 +42,18 @@ export function SettingRow({
   const value = written(setting.value);
   return (
     <div className="setting">
-      <code className="name">
-        {setting.key.split(/(?<=[._])/).map((part, place) => (
-          // biome-ignore lint/suspicious/noArrayIndexKey: the parts of a name stay where they are
-          <Fragment key={place}>
-            <wbr />
-            {part}
-          </Fragment>
-        ))}
-      </code>
+      <div className="name">
+        <code>
+          {setting.key.split(/(?<=[._])/).map((part, place) => (
+            // biome-ignore lint/suspicious/noArrayIndexKey: the parts of a name stay where they are
+            <Fragment key={place}>
+              <wbr />
+              {part}
+            </Fragment>
+          ))}
+        </code>
+        <div className="soft small">{setting.help}</div>
+      </div>
       <span className="value">
         {value === "" ? <span className="soft">not set</span> : <code>{value}</code>}
         {setting.next_start != null && (

@@ -30,7 +30,9 @@ export default function Settings() {
   }
   const { settings, warnings, problem, file } = found.data;
   const rows = settings.filter(
-    (one) => comesFrom(one, origin) && one.key.includes(text.trim().toLowerCase()),
+    (one) =>
+      comesFrom(one, origin) &&
+      `${one.key} ${one.help}`.toLowerCase().includes(text.trim().toLowerCase()),
   );
   const groups = Map.groupBy(rows, groupOf);
   return (
@@ -47,7 +49,7 @@ export default function Settings() {
           </div>
         ))}
         <FilterBar shown={rows.length} total={settings.length} noun="setting">
-          <SearchBox label="Name of a setting" value={text} onChange={setText} />
+          <SearchBox label="Name, or what it is for" value={text} onChange={setText} />
           <Choice label="Comes from" value={origin} options={ORIGINS} onChange={setOrigin} />
         </FilterBar>
         {rows.length === 0 && <Empty title="No setting is like that" />}
