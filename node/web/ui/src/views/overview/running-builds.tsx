@@ -11,8 +11,8 @@ export function RunningBuilds() {
   const running = useBuilds().filter((build) => build.status === "running");
   const queue = useItems("queue");
   const { head, behind } = buildsInWords(
-    running.map((build) => standingOf(build, queue.get(build.id))),
-    [...queue.values()].map((item) => item.state),
+    new Map(running.map((build) => [build.id, standingOf(build, queue.get(build.id))])),
+    queue,
   );
   const isTold = useOfFeed((feed) => feed.status === "live");
   const isPaused = queue.get("queue")?.paused === true;
