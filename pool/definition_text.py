@@ -7,6 +7,11 @@ from typing import Any
 
 import yaml
 
+try:
+    from yaml import CSafeDumper as SafeDumper
+except ImportError:  # PyYAML was built without its library
+    from yaml import SafeDumper  # type: ignore[assignment]
+
 from buildnet.pool.detect.install import describe_install
 from buildnet.pool.quantity import bytes_text
 from buildnet.pool.requirements import Requirements
@@ -45,7 +50,7 @@ class _Block(dict[str, Any]):
     """A mapping with one key a line, even if all its values are plain."""
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(SafeDumper):
     """Lists and mappings of plain values on one line, except blocks, and no aliases."""
 
     def ignore_aliases(self, data: object) -> bool:
