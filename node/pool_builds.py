@@ -93,7 +93,8 @@ class PoolBuilds:
         while True:
             try:
                 await asyncio.to_thread(self._told.open)
-                await self._follow()
+                while True:
+                    await self._follow()
             except (BuildNetError, sqlite3.Error, OSError) as error:
                 _log.warning("the builds of other nodes can't be listed as they are now: %s", error)
                 await asyncio.to_thread(self._told.close)

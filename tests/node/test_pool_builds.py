@@ -17,6 +17,7 @@ from tests.node.test_ledger_tail import OneLedger
 from buildnet.ledger.history import History
 from buildnet.ledger.history_filter import ALL, Wanted
 from buildnet.ledger.store.store import LedgerStore
+from buildnet.ledger.told_builds import ToldBuilds
 from buildnet.mesh.errors import NotFoundError
 from buildnet.mesh.identity import node_id_of
 from buildnet.mesh.testing import key_number
@@ -202,11 +203,23 @@ def test_what_this_node_took_over_is_listed_once(
 def test_in_another_cluster_its_builds_are_listed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    opened: list[ToldBuilds] = []
+    opening = ToldBuilds.open
+
+    def opens(told: ToldBuilds) -> None:
+        opened.append(told)
+        opening(told)
+
     async def work(node: Node) -> None:
         await node.told("a1")
         await node.until(1)
         node.members.cluster_id = b"d" * 32
         found = await node.page()
         assert (ids(found), found.complete) == ([], False)
+        await node.told("a2")
+        assert ids(await node.until(2)) == ["a2", "a1"]
+        assert len(opened) == 1
+
+    monkeypatch.setattr(ToldBuilds, "open", opens)
 
     using(tmp_path, work, monkeypatch)
