@@ -156,7 +156,7 @@ def test_who_only_looks_is_told_what_is_not_for_them_and_asks_for_nothing_else(
         expect(page.get_by_role("main").get_by_role("alert")).to_have_count(0)
     for path in ("/ui/packages", "/ui/logs", "/ui/settings"):
         look_at(observer, path)
-        expect(page.get_by_text("agent:observer may not see this")).to_be_visible()
+        expect(page.get_by_text("observer (agent) may not see this")).to_be_visible()
 
 
 def test_the_login_keeps_nobody_out(

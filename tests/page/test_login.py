@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import expect
 from tests.page.conftest import Visiting
 
+from buildnet.cli.user import user_name
 from testbed.nodes import Node
 from testbed.visits import Visit
 
@@ -21,6 +22,21 @@ def test_a_link_logs_in_and_its_code_stays_nowhere(owner: Visit, node: Node) -> 
     expect(owner.page.get_by_role("banner")).to_contain_text("owner")
     assert not owner.page.evaluate("document.cookie")
     assert not owner.page.evaluate("JSON.stringify([localStorage, sessionStorage])").count("v4.")
+
+
+def test_the_page_calls_people_as_the_command_line_does(
+    stranger: Visit, builder: Visit, node: Node
+) -> None:
+    stranger.page.goto(str(node("login", "--json").data["url"]))
+    stranger.page.get_by_role("button", name="Log in").click()
+    stranger.wait_until_live()
+    expect(stranger.page.locator(".session-name")).to_have_text(f"{user_name()} (owner)")
+    expect(builder.page.locator(".session-name")).to_have_text("builder agent (builder)")
+    stranger.page.goto("/ui/access")
+    own = stranger.page.get_by_role("row", name=re.compile("you"))
+    expect(own).to_contain_text(user_name())
+    agent = stranger.page.get_by_role("row", name=re.compile("builder agent")).first
+    expect(agent.get_by_title("agent:builder")).to_be_visible()
 
 
 def test_a_link_is_good_once(stranger: Visit, node: Node) -> None:

@@ -276,10 +276,10 @@ def test_a_builder_moves_their_own_builds_and_those_of_others_stay(
         own.append(str(asked.json()["build_id"]))
     try:
         page.goto("/ui/queue")
-        mine = rows(page).filter(has_text="builder on")
+        mine = rows(page).filter(has_text="builder agent on")
         expect(mine.locator(".queue-name")).to_have_text(["docs", "site"])
         expect(
-            page.get_by_text("You can change the builds that agent:builder asked for")
+            page.get_by_text("You can change the builds that builder (agent) asked for")
         ).to_be_visible()
         first, second = mine.nth(0), mine.nth(1)
         expect(first.get_by_role("button", name="Move the build of docs up")).to_be_disabled()

@@ -3,6 +3,7 @@ import { type ReactNode, Suspense, useEffect, useRef, useState } from "react";
 import { Link, Route, Switch, useLocation } from "wouter";
 import type { Session } from "@/api/session";
 import { Empty, Loading } from "@/components/states";
+import { whoText } from "@/format/who";
 import { Boundary } from "@/layout/boundary";
 import { LiveStatus } from "@/layout/live-status";
 import { Mark } from "@/layout/mark";
@@ -93,7 +94,7 @@ function NotForYou({ view, session }: { view: View; session: Session }) {
   return (
     <>
       <ViewHead title={view.title} />
-      <Empty title={`${session.actor} may not see this`}>
+      <Empty title={`${whoText(session.actor)} may not see this`}>
         <p className="soft">
           It takes the right <code>{view.action}</code>.{" "}
           {view.action === "own-node"

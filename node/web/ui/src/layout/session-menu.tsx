@@ -3,6 +3,8 @@ import { useLocation } from "wouter";
 import { api } from "@/api/client";
 import { type Session, useForgetting } from "@/api/session";
 import { useToasts } from "@/components/toasts";
+import { Who } from "@/components/who";
+import { whoText } from "@/format/who";
 
 /** Who is logged in, with what rights, and the way out. */
 export function SessionMenu({ session }: { session: Session }) {
@@ -21,7 +23,7 @@ export function SessionMenu({ session }: { session: Session }) {
   return (
     <div className="row whole">
       <span className="small session-name">
-        {session.actor}{" "}
+        <Who actor={session.actor} />{" "}
         <span className="soft">
           ({session.is_owner ? "owner" : (session.rights ?? "no rights")})
         </span>
@@ -30,7 +32,7 @@ export function SessionMenu({ session }: { session: Session }) {
         type="button"
         className="button plain icon"
         aria-label="Log out"
-        title={`Log out ${session.actor}`}
+        title={`Log out ${whoText(session.actor)}`}
         onClick={leave}
       >
         <LogOut aria-hidden size={18} />

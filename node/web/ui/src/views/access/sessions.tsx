@@ -11,6 +11,7 @@ import { NotAnswered } from "@/components/kept";
 import { Empty, Loading } from "@/components/states";
 import { type Column, Table } from "@/components/table";
 import { useFilter } from "@/components/url-state";
+import { Who } from "@/components/who";
 import { plural } from "@/format/format";
 import { useAsOf } from "@/live/use-live";
 import { useRefetchOn } from "@/live/use-refetch";
@@ -87,7 +88,7 @@ export function Sessions() {
           }}
           onClose={() => setKicked(null)}
         >
-          {kicked.actor} is logged out at once and its connections are cut off.{" "}
+          <Who actor={kicked.actor} /> is logged out at once and its connections are cut off.{" "}
           {kicked.builds.length > 0 &&
             `${plural(kicked.builds.length, "build")} that it asked for may end. `}
           It may come back with a new login, or with its key: revoke that to keep it out.
@@ -105,7 +106,7 @@ function columns(own: string | null, kick: ((one: Presence) => void) | null): Co
       sort: (row) => row.actor,
       cell: (row) => (
         <span className="row">
-          {row.actor} {row.id === own && <Badge tone="busy">you</Badge>}
+          <Who actor={row.actor} /> {row.id === own && <Badge tone="busy">you</Badge>}
         </span>
       ),
     },

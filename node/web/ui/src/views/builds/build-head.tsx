@@ -2,6 +2,7 @@ import type { Schema } from "@/api/client";
 import { Age, useNow } from "@/components/age";
 import { StatusBadge } from "@/components/badge";
 import { Command } from "@/components/command";
+import { Who } from "@/components/who";
 import { count, duration, plural } from "@/format/format";
 import { useNodes } from "@/live/use-live";
 import { askedFor } from "@/views/builds/asked-for";
@@ -41,7 +42,7 @@ export function BuildHead({ build }: { build: ShownBuild }) {
         <Fact name="Configuration">
           <GoesBy choice={said?.request?.choice ?? null} />
         </Fact>
-        <Fact name="Asked by">{said?.triggered_by ?? "unknown"}</Fact>
+        <Fact name="Asked by">{said ? <Who actor={said.triggered_by} /> : "unknown"}</Fact>
         <Fact name="Driven by">
           {driver}
           {told?.recorded_on?.kept_at != null && (

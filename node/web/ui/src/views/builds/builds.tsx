@@ -11,7 +11,9 @@ import { NotAnswered } from "@/components/kept";
 import { Empty, Loading } from "@/components/states";
 import { type Column, Table } from "@/components/table";
 import { useFilter, useTypedFilter } from "@/components/url-state";
+import { Who } from "@/components/who";
 import { count, duration, plural } from "@/format/format";
+import { whoText } from "@/format/who";
 import { ViewHead } from "@/layout/frame";
 import { useBuilds, useNodes } from "@/live/use-live";
 import { useRefetchOnPool } from "@/live/use-refetch";
@@ -122,7 +124,7 @@ function History() {
         <Choice
           label="Asked by"
           value={actor}
-          options={["", ...names.actors]}
+          options={["", ...names.actors.map((one) => [one, whoText(one)] as const)]}
           onChange={setActor}
         />
         <Choice
@@ -188,7 +190,7 @@ const COLUMNS: Column<Listed>[] = [
   { name: "workspace", cell: (one) => one.workspace, sort: (one) => one.workspace },
   { name: "asked for", cell: (one) => askedFor(one.request) },
   { name: "node", cell: (one) => one.node, sort: (one) => one.node },
-  { name: "by", cell: (one) => one.triggered_by, sort: (one) => one.triggered_by },
+  { name: "by", cell: (one) => <Who actor={one.triggered_by} />, sort: (one) => one.triggered_by },
   {
     name: "when",
     cell: (one) => <Age at={one.started_at * 1000} />,

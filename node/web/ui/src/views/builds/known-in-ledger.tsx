@@ -6,6 +6,7 @@ import { Command } from "@/components/command";
 import { NotAnswered } from "@/components/kept";
 import { Loading } from "@/components/states";
 import { type Column, Table } from "@/components/table";
+import { Who } from "@/components/who";
 import { duration } from "@/format/format";
 import { quoted } from "@/format/shell";
 import { endedIn, type LedgerPackage } from "@/views/builds/ledger-build";
@@ -49,7 +50,7 @@ export function KnownInLedger({ id }: { id: string }) {
               {entry.text.replace(`${entry.entity} `, "")}
             </Link>{" "}
             <span className="soft">
-              on {names.get(entry.node_id) ?? entry.node_id}, by {entry.actor.name}
+              on {names.get(entry.node_id) ?? entry.node_id}, by <Who actor={entry.actor.name} />
             </span>
           </li>
         ))}

@@ -2,6 +2,7 @@ import { Link } from "wouter";
 import { useNow } from "@/components/age";
 import { StatusBadge } from "@/components/badge";
 import { NothingNow } from "@/components/nothing-now";
+import { Who } from "@/components/who";
 import { duration, plural } from "@/format/format";
 import type { BuildItem } from "@/live/items";
 import { useBuilds, useItems } from "@/live/use-live";
@@ -71,7 +72,7 @@ export function RunningBuild({ build }: { build: BuildItem }) {
         </div>
       )}
       <div className="small soft">
-        {build.actor} on {build.node}
+        <Who actor={build.actor} /> on {build.node}
         {build.this_node ? "" : " (another node)"}
       </div>
     </Link>

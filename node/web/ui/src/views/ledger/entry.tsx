@@ -4,7 +4,9 @@ import { Age } from "@/components/age";
 import { Badge } from "@/components/badge";
 import { NotAnswered } from "@/components/kept";
 import { Loading } from "@/components/states";
+import { Who } from "@/components/who";
 import { dateTime, shortId } from "@/format/format";
+import { whoIs } from "@/format/who";
 import { ViewHead } from "@/layout/frame";
 import { useSubject } from "@/layout/title";
 import { useRefetchOnPool } from "@/live/use-refetch";
@@ -93,6 +95,7 @@ function Shown({ entry }: { entry: Schema["LedgerEntryInChain"] }) {
 function Facts({ entry, names }: { entry: Entry; names: ReadonlyMap<string, string> }) {
   const path = entityPath(entry.entity);
   const entity = withNames(entry.entity, names);
+  const by = actorName(entry.actor, names);
   return (
     <dl className="facts">
       <dt>Type</dt>
@@ -106,9 +109,9 @@ function Facts({ entry, names }: { entry: Entry; names: ReadonlyMap<string, stri
       <dt>By</dt>
       <dd>
         <Link href={`/ui/ledger?actor=${encodeURIComponent(entry.actor.id)}`}>
-          {actorName(entry.actor, names)}
+          <Who actor={by} />
         </Link>{" "}
-        <span className="soft">({entry.actor.kind})</span>
+        {whoIs(by).kind === null && <span className="soft">({entry.actor.kind})</span>}
       </dd>
       {entry.reason && (
         <>

@@ -3,6 +3,7 @@ import { Link } from "wouter";
 import { Age } from "@/components/age";
 import { Badge } from "@/components/badge";
 import { useFilter } from "@/components/url-state";
+import { Who } from "@/components/who";
 import { actorName, byDay, withNames } from "@/views/ledger/entries";
 import { kindOf, toneOfType } from "@/views/ledger/entry-kind";
 import type { Entry } from "@/views/ledger/use-entries";
@@ -57,7 +58,9 @@ function EntryItem({ entry, names }: { entry: Entry; names: ReadonlyMap<string, 
           >
             {entry.type}
           </button>
-          <span>by {by}</span>
+          <span>
+            by <Who actor={by} />
+          </span>
           <span>
             recorded by {origin}, no. {entry.sequence}
           </span>

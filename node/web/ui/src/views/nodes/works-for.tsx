@@ -3,6 +3,7 @@ import { query, type Schema } from "@/api/client";
 import { useMay } from "@/api/session";
 import { Age } from "@/components/age";
 import { StatusBadge } from "@/components/badge";
+import { Who } from "@/components/who";
 import { bytes, plural, shortId } from "@/format/format";
 import type { PoolNode } from "@/live/pool-nodes";
 import { useBuilds, useItems } from "@/live/use-live";
@@ -46,7 +47,7 @@ export function WorksFor({ node, nodes }: { node: PoolNode; nodes: readonly Pool
                 workspace={workspaces.get(lease.build)}
                 other={
                   <>
-                    of {lease.actor} on{" "}
+                    of <Who actor={lease.actor} /> on{" "}
                     <Link href={`/ui/nodes/${lease.holder}`}>{lease.holder_name}</Link>
                   </>
                 }
@@ -62,7 +63,8 @@ export function WorksFor({ node, nodes }: { node: PoolNode; nodes: readonly Pool
               {builds.map((build) => (
                 <li key={build.id} className="row between">
                   <span>
-                    <Link href={`/ui/builds/${build.id}`}>{build.workspace}</Link> of {build.actor}
+                    <Link href={`/ui/builds/${build.id}`}>{build.workspace}</Link> of{" "}
+                    <Who actor={build.actor} />
                   </span>
                   <span className="row">
                     <span className="soft small">

@@ -2,6 +2,7 @@ import type { Schema } from "@/api/client";
 import type { Tone } from "@/components/badge";
 import { bytes, duration, percent, plural } from "@/format/format";
 import { quoted } from "@/format/shell";
+import { whoText } from "@/format/who";
 import type { Item, Items } from "@/live/items";
 import type { PoolNode } from "@/live/pool-nodes";
 import { isThere, volumes } from "@/pool/totals";
@@ -174,7 +175,7 @@ function queueAlerts(queue: Items, now: number): Alert[] {
   const href = "/ui/queue";
   const command = "buildnet queue list";
   if (whole?.paused) {
-    const by = whole.paused_by ? ` by ${whole.paused_by}` : "";
+    const by = whole.paused_by ? ` by ${whoText(String(whole.paused_by))}` : "";
     const words = `The queue is paused${by}: ${plural(builds.length, "build")} in it`;
     const next = "Resume it, once whoever paused it agrees";
     return [{ id: "queue", tone: "warn", words, next, href, command: "buildnet queue resume" }];

@@ -1,6 +1,8 @@
 import { useState } from "react";
 import { ConfirmByName, FormDialog } from "@/components/dialog";
+import { Who } from "@/components/who";
 import { shortId } from "@/format/format";
+import { whoText } from "@/format/who";
 import type { QueuedBuild } from "@/views/queue/queue-order";
 
 export function CancelDialog({
@@ -22,8 +24,9 @@ export function CancelDialog({
       onClose={onClose}
     >
       <p>
-        {build.actor} asked for it on {build.node}. What runs of it is ended; what is done stays in
-        the cache. It goes on for others who asked for the same, unless you may end it for all.
+        <Who actor={build.actor} /> asked for it on {build.node}. What runs of it is ended; what is
+        done stays in the cache. It goes on for others who asked for the same, unless you may end it
+        for all.
       </p>
     </ConfirmByName>
   );
@@ -96,7 +99,7 @@ export function BehindDialog({
         >
           {others.map((each) => (
             <option key={each.id} value={each.id}>
-              {each.place}. {each.workspace}, by {each.actor} ({shortId(each.id)})
+              {each.place}. {each.workspace}, by {whoText(each.actor)} ({shortId(each.id)})
             </option>
           ))}
         </select>

@@ -14,7 +14,9 @@ import { Link } from "wouter";
 import { Age, useNow } from "@/components/age";
 import { Badge, StatusBadge } from "@/components/badge";
 import { ProblemView } from "@/components/problem-view";
+import { Who } from "@/components/who";
 import { duration, shortId } from "@/format/format";
+import { whoText } from "@/format/who";
 import {
   endInWords,
   type Places,
@@ -63,7 +65,7 @@ export function QueueRow({
   });
   const name = `the build of ${build.workspace}`;
   const [front] = places.values();
-  const whyNot = may ? undefined : `It is ${build.actor}'s: you may not change it`;
+  const whyNot = may ? undefined : `It is ${whoText(build.actor)}'s: you may not change it`;
   return (
     <li ref={ref} className={isDragging ? "queue-row dragged" : "queue-row"} data-build={build.id}>
       <button
@@ -89,7 +91,7 @@ export function QueueRow({
           </code>
         </div>
         <span className="soft small">
-          {build.actor} on {build.node}
+          <Who actor={build.actor} /> on {build.node}
           {build.this_node && " (this node)"}, asked <Age at={build.asked_at * 1_000} />
         </span>
       </div>

@@ -7,6 +7,7 @@ import { NothingNow } from "@/components/nothing-now";
 import { ProblemView } from "@/components/problem-view";
 import { Empty, Loading } from "@/components/states";
 import { useFilter } from "@/components/url-state";
+import { Who } from "@/components/who";
 import { ViewHead } from "@/layout/frame";
 import { useFeedState } from "@/live/use-live";
 import { BehindDialog, CancelDialog, PauseDialog } from "@/views/queue/queue-dialogs";
@@ -66,7 +67,13 @@ export default function QueueView() {
         {head.paused && (
           <div className="notice warn">
             <strong>
-              The queue is paused{head.paused_by && ` by ${head.paused_by}`}
+              The queue is paused
+              {head.paused_by && (
+                <>
+                  {" "}
+                  by <Who actor={head.paused_by} />
+                </>
+              )}
               {head.reason && `: ${head.reason}`}
             </strong>
             <span>Builds can be asked for and wait. What runs comes to its end.</span>

@@ -1,4 +1,5 @@
 import type { Session } from "@/api/session";
+import { whoText } from "@/format/who";
 import type { QueuedBuild } from "@/views/queue/queue-order";
 
 type Asking = Pick<Session, "actions" | "actor" | "is_owner" | "node">;
@@ -26,5 +27,5 @@ export function reachWords(session: Asking): string | null {
   }
   return session.is_owner
     ? `You can change what ${session.node.name} builds, and its order among the builds of the same person; an admin can change all.`
-    : `You can change the builds that ${session.actor} asked for, and their order among each other; an admin can change all.`;
+    : `You can change the builds that ${whoText(session.actor)} asked for, and their order among each other; an admin can change all.`;
 }
