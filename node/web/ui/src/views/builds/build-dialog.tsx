@@ -1,4 +1,4 @@
-import { useRef, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { api, query, type Schema } from "@/api/client";
 import { Command } from "@/components/command";
 import { Dialog } from "@/components/dialog";
@@ -64,6 +64,8 @@ function Form({ root, onClose }: { root: string; onClose: () => void }) {
   const [busy, setBusy] = useState<"estimating" | "starting" | null>(null);
   // What is told of another choice than the one that stands there now is told too late.
   const asked = useRef(0);
+  const waiting = useRef(new AbortController());
+  useEffect(() => () => waiting.current.abort(), []);
   const begin = useBegin();
   const unanswered = <NotAnswered asked={workspace} />;
   if (workspace.data === undefined) {
@@ -74,15 +76,20 @@ function Form({ root, onClose }: { root: string; onClose: () => void }) {
   const change = (act: () => void) => {
     act();
     asked.current += 1;
+    waiting.current.abort();
     setEstimate(null);
     setProblem(null);
   };
   const ask = async () => {
     const mine = asked.current;
+    waiting.current = new AbortController();
     setBusy("estimating");
     setProblem(null);
     try {
-      const { data } = await api.POST("/api/build/estimate", { body });
+      const { data } = await api.POST("/api/build/estimate", {
+        body,
+        signal: waiting.current.signal,
+      });
       if (mine === asked.current) setEstimate((data as Estimate | undefined) ?? null);
     } catch (thrown) {
       if (mine === asked.current) setProblem(thrown);
