@@ -100,7 +100,7 @@ def test_a_distributed_build_is_watched_live(
     there.page.get_by_role("link", name=re.compile(shop.name)).first.click()
     for visit in (here, there):
         page = visit.page
-        expect(page.get_by_role("heading", name=f"Build {build}")).to_be_visible()
+        expect(page.get_by_role("heading", name=build)).to_be_visible()
         expect(drawn(page, "base", "built")).to_be_visible()
         expect(drawn(page, "left", "running")).to_be_visible()
         expect(drawn(page, "app", "waiting")).to_be_visible()

@@ -50,3 +50,11 @@ it("has what is unknown last, whichever way it is sorted", () => {
   expect(sorted("took")).toEqual([1, 2, null]);
   expect(sorted("-took")).toEqual([2, 1, null]);
 });
+
+it("says to screen readers what a column without a title has", () => {
+  const untitled = [
+    { name: "acts", title: "what can be done", isUntitled: true, cell: () => "End" },
+  ];
+  render(<Table cards caption="Acts" columns={untitled} rows={rows} keyOf={(row) => row.name} />);
+  expect(screen.getByRole("columnheader", { name: "what can be done" })).toBeDefined();
+});

@@ -7,6 +7,8 @@ export interface Column<Row> {
   name: string;
   /** Words of the head; default: the name. */
   title?: string;
+  /** The head is for screen readers alone. */
+  isUntitled?: boolean;
   cell: (row: Row) => ReactNode;
   /** What rows are sorted by; without it the column can't be sorted by. */
   sort?: (row: Row) => string | number | null | undefined;
@@ -24,6 +26,7 @@ export function Table<Row>({
   keyOf,
   parameter = "sort",
   step,
+  cards = false,
 }: {
   caption: string;
   columns: readonly Column<Row>[];
@@ -33,6 +36,8 @@ export function Table<Row>({
   parameter?: string;
   /** So many rows at first, and more each time somebody asks (`part=2`); none: all at once. */
   step?: number;
+  /** On a phone each row is a card, so that what can be done stands below what it is. */
+  cards?: boolean;
 }) {
   const [part, setPart] = useFilter("part", "1");
   const [order, setOrder] = useFilter(parameter);
@@ -43,7 +48,7 @@ export function Table<Row>({
   const left = Math.max(0, sorted.length - most);
   const table = (
     <div className="table-frame">
-      <table className="table titled">
+      <table className={cards ? "table titled cards" : "table titled"}>
         <caption className="unseen">{caption}</caption>
         <thead>
           <tr>
@@ -90,7 +95,11 @@ const Line = memo(function Line<Row>({ row, columns }: LineOf<Row>) {
   return (
     <tr>
       {columns.map((column) => (
-        <td key={column.name} className={column.numeric ? "number" : undefined}>
+        <td
+          key={column.name}
+          className={column.numeric ? "number" : undefined}
+          data-head={column.isUntitled ? "" : (column.title ?? column.name)}
+        >
           {column.cell(row)}
         </td>
       ))}
@@ -112,7 +121,7 @@ function Head<Row>({
   if (column.sort === undefined) {
     return (
       <th scope="col" className={className}>
-        {words}
+        {column.isUntitled ? <span className="unseen">{words}</span> : words}
       </th>
     );
   }

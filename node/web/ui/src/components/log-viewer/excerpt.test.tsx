@@ -1,9 +1,15 @@
-import { render } from "@testing-library/react";
+import { render, screen } from "@testing-library/react";
 import { expect, it } from "vitest";
 import { Excerpt } from "@/components/log-viewer/excerpt";
 
 const E = "\u001b";
-const shown = (output: string) => render(<Excerpt output={output} />).container;
+it("can be scrolled by keyboard, and says of what it is", () => {
+  shown("one");
+  expect(screen.getByRole("region", { name: "The end of it" }).tabIndex).toBe(0);
+});
+
+const shown = (output: string) =>
+  render(<Excerpt output={output} label="The end of it" />).container;
 
 it("says all that a row shows, whatever stands around it", () => {
   const link = `${E}]8;;http://evil${E}\\error: no such file${E}]8;;${E}\\`;

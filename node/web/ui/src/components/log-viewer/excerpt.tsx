@@ -8,7 +8,16 @@ import "@/components/log-viewer/log-viewer.css";
 const NONE: Match[] = [];
 
 /** The end of an output as a terminal shows it, but for what would hide something. */
-export function Excerpt({ output, lines: most = 20 }: { output: string; lines?: number }) {
+export function Excerpt({
+  output,
+  label,
+  lines: most = 20,
+}: {
+  output: string;
+  /** Of what it is the end. */
+  label: string;
+  lines?: number;
+}) {
   let pen = Pen.PLAIN;
   const lines = output.split("\n").map((raw) => {
     const line = parse(raw, pen);
@@ -17,14 +26,21 @@ export function Excerpt({ output, lines: most = 20 }: { output: string; lines?: 
   });
   const first = Math.max(0, lines.length - most);
   return (
-    <pre className="excerpt">
-      {lines.slice(first).map((line, place) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: lines of an output stay where they are
-        <Fragment key={first + place}>
-          {place > 0 && "\n"}
-          <LogCode line={line} matches={NONE} current={null} />
-        </Fragment>
-      ))}
-    </pre>
+    <section
+      className="excerpt"
+      // biome-ignore lint/a11y/noNoninteractiveTabindex: what is scrolled needs the keyboard
+      tabIndex={0}
+      aria-label={label}
+    >
+      <pre>
+        {lines.slice(first).map((line, place) => (
+          // biome-ignore lint/suspicious/noArrayIndexKey: lines of an output stay where they are
+          <Fragment key={first + place}>
+            {place > 0 && "\n"}
+            <LogCode line={line} matches={NONE} current={null} />
+          </Fragment>
+        ))}
+      </pre>
+    </section>
   );
 }

@@ -13,6 +13,7 @@ import { useFilter } from "@/components/url-state";
 import { dateTime } from "@/format/format";
 import { quoted } from "@/format/shell";
 import { NewKeyDialog } from "@/views/access/new-key";
+import { RevokeDialog } from "@/views/access/revoke-dialog";
 import { SecretDialog } from "@/views/access/secret";
 
 type KnownKey = Schema["KnownKey"];
@@ -62,7 +63,7 @@ export function Keys() {
           {all.length === 0 && <p className="soft">A key lets a program in: a CI job, an agent.</p>}
         </Empty>
       ) : (
-        <Table caption="Keys" columns={columns(acts)} rows={rows} keyOf={(row) => row.id} />
+        <Table cards caption="Keys" columns={columns(acts)} rows={rows} keyOf={(row) => row.id} />
       )}
       {making && (
         <NewKeyDialog
@@ -76,21 +77,7 @@ export function Keys() {
       )}
       {made && <SecretDialog made={made} onClose={() => setMade(null)} />}
       {revoking && (
-        <ConfirmByName
-          title="Revoke a key"
-          name={revoking.name}
-          verb="Revoke"
-          command={`buildnet key revoke ${quoted(revoking.name)}`}
-          act={async () => {
-            const path = { name: revoking.id };
-            await api.POST("/api/keys/{name}/revoke", { params: { path }, body: {} });
-            await changed();
-          }}
-          onClose={() => setRevoking(null)}
-        >
-          For ever, on all nodes: within a second where they are connected. Whoever uses it is cut
-          off, and keys that were made with it go too.
-        </ConfirmByName>
+        <RevokeDialog of={revoking} onRevoked={changed} onClose={() => setRevoking(null)} />
       )}
       {rotating && (
         <ConfirmByName
@@ -164,16 +151,17 @@ function columns(
     },
     {
       name: "acts",
-      title: "",
+      title: "what can be done",
+      isUntitled: true,
       cell: (row) =>
         acts !== null &&
         row.status === "valid" && (
           <span className="row whole">
             <button type="button" className="button" onClick={() => acts.rotate(row)}>
-              Rotate…
+              Rotate…<span className="unseen"> the key {row.name}</span>
             </button>
             <button type="button" className="button danger" onClick={() => acts.revoke(row)}>
-              Revoke…
+              Revoke…<span className="unseen"> the key {row.name}</span>
             </button>
           </span>
         ),

@@ -70,6 +70,7 @@ export function People() {
       </FilterBar>
       <Table
         caption="Who may do what"
+        cards
         columns={columns(mayChange ? (what, of) => setShown({ what, of }) : null)}
         rows={rows}
         keyOf={(row) => `${row.kind} ${row.id}`}
@@ -120,23 +121,29 @@ function columns(
       sort: (row) => row.rights,
       cell: (row) => row.rights ?? "unreadable",
     },
-    { name: "words", title: "", cell: (row) => <span className="soft">{row.words}</span> },
+    {
+      name: "words",
+      title: "what is known of them",
+      isUntitled: true,
+      cell: (row) => row.words !== "" && <span className="soft">{row.words}</span>,
+    },
     {
       name: "acts",
-      title: "",
+      title: "what can be done",
+      isUntitled: true,
       cell: (row) =>
         show !== null && (
           <span className="row whole">
             <button type="button" className="button" onClick={() => show("rights", row)}>
-              Change rights…
+              Change rights…<span className="unseen"> of {row.name}</span>
             </button>
             {row.kind === "account" && (
               <>
                 <button type="button" className="button" onClick={() => show("link", row)}>
-                  Login link…
+                  Login link…<span className="unseen"> for {row.name}</span>
                 </button>
                 <button type="button" className="button danger" onClick={() => show("remove", row)}>
-                  Remove…
+                  Remove…<span className="unseen"> {row.name}</span>
                 </button>
               </>
             )}

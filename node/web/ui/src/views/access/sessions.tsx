@@ -12,9 +12,10 @@ import { Empty, Loading } from "@/components/states";
 import { type Column, Table } from "@/components/table";
 import { useFilter } from "@/components/url-state";
 import { Who } from "@/components/who";
-import { plural } from "@/format/format";
+import { dateTime, plural } from "@/format/format";
 import { useAsOf } from "@/live/use-live";
 import { useRefetchOn } from "@/live/use-refetch";
+import { comesFrom } from "@/views/access/comes-from";
 
 type Presence = Schema["Presence"];
 
@@ -69,6 +70,7 @@ export function Sessions() {
       ) : (
         <Table
           caption="Who uses the nodes"
+          cards
           columns={columns(own ?? null, mayEnd ? setKicked : null)}
           rows={rows}
           keyOf={(row) => `${row.node_id ?? ""} ${row.id}`}
@@ -88,7 +90,8 @@ export function Sessions() {
           }}
           onClose={() => setKicked(null)}
         >
-          <Who actor={kicked.actor} /> is logged out at once and its connections are cut off.{" "}
+          <Who actor={kicked.actor} /> ({comesFrom(kicked)}, since {dateTime(kicked.since)}) is logged out at once
+          and its connections are cut off.{" "}
           {kicked.builds.length > 0 &&
             `${plural(kicked.builds.length, "build")} that it asked for may end. `}
           It may come back with a new login, or with its key: revoke that to keep it out.
@@ -105,9 +108,14 @@ function columns(own: string | null, kick: ((one: Presence) => void) | null): Co
       title: "Who",
       sort: (row) => row.actor,
       cell: (row) => (
-        <span className="row">
-          <Who actor={row.actor} /> {row.id === own && <Badge tone="busy">you</Badge>}
-        </span>
+        <div>
+          <span className="row">
+            <Who actor={row.actor} /> {row.id === own && <Badge tone="busy">you</Badge>}
+          </span>
+          <div className="soft small" title={row.agent}>
+            {comesFrom(row)}
+          </div>
+        </div>
       ),
     },
     {
@@ -138,12 +146,17 @@ function columns(own: string | null, kick: ((one: Presence) => void) | null): Co
     },
     {
       name: "end",
-      title: "",
+      title: "what can be done",
+      isUntitled: true,
       cell: (row) =>
         kick !== null &&
         row.id !== own && (
           <button type="button" className="button danger" onClick={() => kick(row)}>
             End…
+            <span className="unseen">
+              {" "}
+              the session of {row.actor} {comesFrom(row)}, since {dateTime(row.since)}
+            </span>
           </button>
         ),
     },

@@ -131,7 +131,8 @@ export function KeptList() {
             },
             {
               name: "do",
-              title: "",
+              title: "what can be done",
+              isUntitled: true,
               cell: (saved) =>
                 saved.system ? null : (
                   <div className="row kept-acts">

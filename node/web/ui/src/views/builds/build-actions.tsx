@@ -5,6 +5,7 @@ import { api } from "@/api/client";
 import { useMay } from "@/api/session";
 import { ConfirmByName } from "@/components/dialog";
 import { useToasts } from "@/components/toasts";
+import { shortId } from "@/format/format";
 import { again, useStart } from "@/views/builds/start";
 import type { ShownBuild } from "@/views/builds/use-build";
 
@@ -89,7 +90,7 @@ export function BuildActions({ build }: { build: ShownBuild }) {
       )}
       {cancelling && (
         <ConfirmByName
-          title="Cancel this build"
+          title={`Cancel build ${shortId(build.id)}`}
           name={said?.workspace ?? build.id}
           verb="Cancel the build"
           command={`buildnet queue cancel ${build.id}`}

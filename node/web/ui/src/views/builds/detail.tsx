@@ -66,7 +66,8 @@ function Detail({ id }: { id: string }) {
       <ViewHead
         title={
           <>
-            Build <span className="mono">{build.id}</span>
+            {workspaceOf(build) ?? "Build"} · {build.status} ·{" "}
+            <span className="mono">{build.id}</span>
           </>
         }
       >
@@ -85,9 +86,13 @@ function Detail({ id }: { id: string }) {
 }
 
 /** What tells the tabs of several builds apart. */
-function titleOf({ id, status, told, live }: ShownBuild): string {
-  const { workspace } = told ?? live.begun ?? {};
-  return [workspace, status, shortId(id)].filter((words) => words !== undefined).join(" ");
+function titleOf(build: ShownBuild): string {
+  const parts = [workspaceOf(build), build.status, shortId(build.id)];
+  return parts.filter((words) => words !== undefined).join(" ");
+}
+
+function workspaceOf({ told, live }: ShownBuild): string | undefined {
+  return (told ?? live.begun)?.workspace;
 }
 
 function Parts({ build }: { build: ShownBuild }) {

@@ -3,7 +3,7 @@ import { useNow } from "@/components/age";
 import { StatusBadge } from "@/components/badge";
 import { NothingNow } from "@/components/nothing-now";
 import { Who } from "@/components/who";
-import { duration, plural } from "@/format/format";
+import { duration, plural, shortId } from "@/format/format";
 import type { BuildItem } from "@/live/items";
 import { useBuilds, useItems } from "@/live/use-live";
 import { Progress } from "@/views/builds/progress";
@@ -50,7 +50,9 @@ export function RunningBuild({ build }: { build: BuildItem }) {
   return (
     <Link href={`/ui/builds/${build.id}`} className="card running-build">
       <div className="row between">
-        <strong className="ellipsis">{build.workspace}</strong>
+        <span className="ellipsis">
+          <strong>{build.workspace}</strong> <code className="soft small">{shortId(build.id)}</code>
+        </span>
         <StatusBadge status={state} />
       </div>
       <Progress

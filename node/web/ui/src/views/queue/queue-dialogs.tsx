@@ -16,7 +16,7 @@ export function CancelDialog({
 }) {
   return (
     <ConfirmByName
-      title={`Cancel the build of ${build.workspace}?`}
+      title={`Cancel the build of ${build.workspace} (${shortId(build.id)})?`}
       name={build.workspace}
       verb="Cancel the build"
       command={`buildnet queue cancel ${shortId(build.id)}`}
@@ -45,7 +45,9 @@ export function PauseDialog({
   const [reason, setReason] = useState("");
   return (
     <FormDialog
-      title={build ? `Pause the build of ${build.workspace}` : "Pause the queue"}
+      title={
+        build ? `Pause the build of ${build.workspace} (${shortId(build.id)})` : "Pause the queue"
+      }
       verb="Pause"
       command={`buildnet queue pause${build ? ` ${shortId(build.id)}` : ""}`}
       act={async () => onPause(reason.trim())}
@@ -84,7 +86,7 @@ export function BehindDialog({
   const other = others.find((each) => each.id === chosen);
   return (
     <FormDialog
-      title={`Put the build of ${build.workspace} behind…`}
+      title={`Put the build of ${build.workspace} (${shortId(build.id)}) behind…`}
       verb="Move"
       ready={other !== undefined}
       act={async () => other && onChoose(other)}

@@ -64,6 +64,7 @@ export function QueueRow({
     data: { workspace: build.workspace },
   });
   const name = `the build of ${build.workspace}`;
+  const id = `(${shortId(build.id)})`; // others may be of the same workspace
   const [front] = places.values();
   const whyNot = may ? undefined : `It is ${whoText(build.actor)}'s: you may not change it`;
   return (
@@ -72,7 +73,7 @@ export function QueueRow({
         type="button"
         ref={handleRef}
         className="button plain icon queue-handle"
-        aria-label={`Move ${name}, number ${index + 1}`}
+        aria-label={`Move ${name}, number ${index + 1} ${id}`}
         title={whyNot}
         disabled={!may}
       >
@@ -106,7 +107,7 @@ export function QueueRow({
       <div className="queue-acts">
         <select
           className="input"
-          aria-label={`Priority of ${name}`}
+          aria-label={`Priority of ${name} ${id}`}
           value={build.priority}
           title={whyNot}
           disabled={!may}
@@ -119,39 +120,47 @@ export function QueueRow({
         {may && (
           <div className="queue-buttons">
             <Act
-              label={`Move ${name} up`}
+              label={`Move ${name} up ${id}`}
               icon={ArrowUp}
               off={up === null}
               act={() => up !== null && queue.move(build, up)}
             />
             <Act
-              label={`Move ${name} down`}
+              label={`Move ${name} down ${id}`}
               icon={ArrowDown}
               off={down === null}
               act={() => down !== null && queue.move(build, down)}
             />
             <Act
-              label={`Move ${name} to the front`}
+              label={`Move ${name} to the front ${id}`}
               icon={ArrowUpToLine}
               off={places.get(build.id) === front}
               act={() => front !== undefined && queue.move(build, front)}
             />
             <Act
-              label={`Put ${name} behind another`}
+              label={`Put ${name} behind another ${id}`}
               icon={ListEnd}
               off={places.size < 2}
               act={() => onAsk({ what: "behind", build })}
             />
             {build.paused ? (
-              <Act label={`Resume ${name}`} icon={CirclePlay} act={() => queue.resume(build)} />
+              <Act
+                label={`Resume ${name} ${id}`}
+                icon={CirclePlay}
+                act={() => queue.resume(build)}
+              />
             ) : (
               <Act
-                label={`Pause ${name}`}
+                label={`Pause ${name} ${id}`}
                 icon={CirclePause}
                 act={() => onAsk({ what: "pause", build })}
               />
             )}
-            <Act label={`Cancel ${name}`} icon={X} act={() => onAsk({ what: "cancel", build })} />
+            <Act
+              label={`Cancel ${name} ${id}`}
+              icon={X}
+              act={() => onAsk({ what: "cancel", build })}
+            />
           </div>
         )}
       </div>
