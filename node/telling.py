@@ -121,7 +121,7 @@ class Telling:
         self.running.pop(report.task, None)
         error = report.error or {}
         where = "" if report.node_name is None else f" on {report.node_name}"
-        self.notice(f"{report.task} failed{where} and runs again: {error.get('message')}")
+        self.notice(f"{report.task} failed{where} and was begun again: {error.get('message')}")
 
     def notice(self, text: str) -> None:
         """Tell people of something that is no task's result."""

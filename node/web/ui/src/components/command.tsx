@@ -1,12 +1,19 @@
 import { Check, Copy } from "lucide-react";
 import { useEffect, useState } from "react";
 
-/** A command line to copy into a terminal. */
-export function Command({ line }: { line: string }) {
-  return (
+/** A command line to copy into a terminal. `label`: what it does, where that is not said beside it. */
+export function Command({ line, label }: { line: string; label?: string }) {
+  const command = (
     <div className="command">
       <code>{line}</code>
       <CopyButton text={line} label="Copy the command" />
+    </div>
+  );
+  if (label === undefined) return command;
+  return (
+    <div>
+      <div className="small soft">{label}</div>
+      {command}
     </div>
   );
 }

@@ -7,6 +7,7 @@ import { plural } from "@/format/format";
 import { quoted } from "@/format/shell";
 import { buildCommand } from "@/views/builds/commands";
 import { OnItsNode } from "@/views/builds/home";
+import { nextStep } from "@/views/builds/next-step";
 import type { BuildTask } from "@/views/builds/tasks";
 import type { ShownBuild } from "@/views/builds/use-build";
 
@@ -25,8 +26,12 @@ export function Failure({ build }: { build: ShownBuild }) {
         <div className="notice bad" role="alert">
           <strong>{whole.message}</strong>
           {whole.cause && <p className="soft">Cause: {whole.cause}</p>}
-          {whole.hint && <p>What helps: {whole.hint}</p>}
-          <Command line={`buildnet history ${build.id}`} />
+          {whole.hint && (
+            <p>
+              <strong>What to do next:</strong> {whole.hint}
+            </p>
+          )}
+          <Command label="See all of it in a terminal" line={`buildnet history ${build.id}`} />
         </div>
       )}
       {failed.slice(0, SHOWN).map((task) => (
@@ -59,17 +64,15 @@ function FailedTask({ task, build }: { task: BuildTask; build: ShownBuild }) {
       </div>
       {report?.error?.cause && <p className="soft">Cause: {report.error.cause}</p>}
       {output !== "" && (
-        <section
-          // biome-ignore lint/a11y/noNoninteractiveTabindex: what is scrolled needs the keyboard
-          tabIndex={0}
-          aria-label={`The end of the output of ${task.key}`}
-        >
-          <Excerpt output={output} {...(isBesideLog && { lines: BESIDE_LOG })} />
-        </section>
+        <Excerpt
+          output={output}
+          label={`The end of the output of ${task.key}`}
+          {...(isBesideLog && { lines: BESIDE_LOG })}
+        />
       )}
-      {(report?.error?.hint || (report?.hints.length ?? 0) > 0) && (
-        <p>What helps: {report?.error?.hint ?? report?.hints[0]}</p>
-      )}
+      <p>
+        <strong>What to do next:</strong> {nextStep(report, task.key)}
+      </p>
       {report?.tests?.failures.slice(0, 5).map((test) => (
         <p key={`${test.file} ${test.name}`} className="small">
           <strong>{test.name}</strong> <span className="soft">{test.file}</span>
@@ -85,9 +88,15 @@ function FailedTask({ task, build }: { task: BuildTask; build: ShownBuild }) {
         )}
         <Link href={`?tab=graph&package=${encodeURIComponent(task.name)}`}>In the graph</Link>
       </div>
-      <Command line={`buildnet history ${build.id} --log ${quoted(task.key)}`} />
+      <Command
+        label="See all of its output in a terminal"
+        line={`buildnet history ${build.id} --log ${quoted(task.key)}`}
+      />
       <OnItsNode build={build} />
-      <Command line={buildCommand({ packages: [task.name], task: task.task, choice }, root)} />
+      <Command
+        label="Build it again"
+        line={buildCommand({ packages: [task.name], task: task.task, choice }, root)}
+      />
     </div>
   );
 }

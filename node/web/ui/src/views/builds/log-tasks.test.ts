@@ -1,5 +1,11 @@
 import { expect, it } from "vitest";
-import { type LoggedTask, logAddress, logCommand, sourcesOf } from "@/views/builds/log-tasks";
+import {
+  type LoggedTask,
+  logAddress,
+  logCommand,
+  logsOf,
+  sourcesOf,
+} from "@/views/builds/log-tasks";
 
 function task(name: string, state: string, told: object | null = { log: "digest/1" }): LoggedTask {
   return { name, task: "build", state, report: told as LoggedTask["report"] };
@@ -48,4 +54,17 @@ it("tells where all of it is", () => {
   if (found === undefined) throw new Error("nothing was found");
   expect(logAddress("60df", found)).toBe("/api/build/60df/log?package=%40s%2Fa&task=build");
   expect(logCommand("60df", found)).toBe("buildnet history 60df --log '@s/a#build'");
+});
+
+it("leads to the output of a task, or to those of its shards", () => {
+  const shards = [
+    { shard: "1/2", status: "succeeded", log: "d/1" },
+    { shard: "2/2", status: "skipped", log: null },
+  ];
+  expect(logsOf(task("a", "built", { log: null, shards }))).toEqual([
+    { key: "a#build 1/2", words: "1/2" },
+  ]);
+  expect(logsOf(task("a", "built"))).toEqual([{ key: "a#build", words: "output" }]);
+  expect(logsOf(task("a", "running", null))).toEqual([{ key: "a#build", words: "output" }]);
+  expect(logsOf(task("a", "failed", { log: null }))).toEqual([]);
 });

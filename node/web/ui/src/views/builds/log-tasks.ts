@@ -34,6 +34,17 @@ export function sourcesOf(tasks: readonly LoggedTask[], printed: Iterable<string
   return [...found.values()].sort((a, b) => rank(a) - rank(b) || byName(a.key, b.key));
 }
 
+/** The outputs of one task, for links to them: its own, or one of each shard. */
+export function logsOf(task: LoggedTask): { key: string; words: string }[] {
+  const isSharded = (task.report?.shards ?? []).length > 0;
+  return ofTask(task)
+    .filter((one) => one.isKept || one.state === "running")
+    .map(({ key, task: name }) => ({
+      key,
+      words: isSharded ? name.slice(task.task.length + 1) : "output",
+    }));
+}
+
 /** Where the whole output of a task is. */
 export function logAddress(buildId: string, { name, task }: Source): string {
   const query = new URLSearchParams({ package: name, task });

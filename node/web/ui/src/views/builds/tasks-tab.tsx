@@ -1,10 +1,12 @@
 import { Link } from "wouter";
+import { useNow } from "@/components/age";
 import { Badge } from "@/components/badge";
 import { Choice, FilterBar, SearchBox } from "@/components/filters";
 import { LOOKS } from "@/components/package-graph/states";
 import { type Column, Table } from "@/components/table";
 import { useFilter } from "@/components/url-state";
 import { duration, plural } from "@/format/format";
+import { logsOf } from "@/views/builds/log-tasks";
 import { type BuildTask, type Names, nodeName, ORDER, resultWords } from "@/views/builds/tasks";
 import type { ShownBuild } from "@/views/builds/use-build";
 import { useNames } from "@/views/builds/use-names";
@@ -89,7 +91,7 @@ function columnsOf(names: Names): Column<BuildTask>[] {
     {
       name: "took",
       numeric: true,
-      cell: (task) => (task.report === null ? "" : duration(task.report.duration_ms)),
+      cell: (task) => <Took task={task} />,
       sort: (task) => task.report?.duration_ms,
     },
     {
@@ -101,14 +103,16 @@ function columnsOf(names: Names): Column<BuildTask>[] {
     { name: "tests", cell: (task) => <Tests task={task} /> },
     {
       name: "log",
-      cell: (task) =>
-        task.report?.log || task.state === "running" ? (
-          <Link href={`?tab=log&task=${encodeURIComponent(`${task.name}#${task.task}`)}`}>
-            output
-          </Link>
-        ) : (
-          ""
-        ),
+      cell: (task) => (
+        <span className="row small">
+          {logsOf(task).map(({ key, words }) => (
+            <Link key={key} href={`?tab=log&task=${encodeURIComponent(key)}`}>
+              {words}
+              <span className="unseen"> of {key}</span>
+            </Link>
+          ))}
+        </span>
+      ),
     },
   ];
 }
@@ -116,6 +120,16 @@ function columnsOf(names: Names): Column<BuildTask>[] {
 /** What came of a task where that is known, in place of the state that its colour stands for. */
 function stateWords(task: BuildTask): string {
   return (task.report && resultWords(task.report)) || LOOKS[task.state].words;
+}
+
+/** How long a task took, or runs by now. */
+function Took({ task }: { task: BuildTask }) {
+  if (task.report !== null) return duration(task.report.duration_ms);
+  return task.since === null ? "" : <Running since={task.since} />;
+}
+
+function Running({ since }: { since: number }) {
+  return <>{duration(Math.max(0, useNow() - since))} so far</>;
 }
 
 function Why({ task }: { task: BuildTask }) {
