@@ -20,6 +20,7 @@ vi.mock("@/api/client", () => ({
   },
 }));
 vi.mock("@/live/use-live", () => ({ useItems: () => new Map(), useNodes: () => [] }));
+vi.mock("@/api/session", () => ({ useMay: () => true }));
 vi.mock("@/live/use-refetch", () => ({ useRefetchOnPool: () => {} }));
 
 const ACTOR = { id: "a", name: "anna", kind: "node" };
@@ -51,7 +52,7 @@ const TOLD: Record<string, unknown> = {
   "/api/ledger/state": {
     entity: "node:anna",
     seal: null,
-    entry: { ...ENTRY, text: "anna started" },
+    entry: { ...ENTRY, text: "anna started", entity: "node:anna", actor: ACTOR },
     data: {},
     rows: {},
     pruned: 0,

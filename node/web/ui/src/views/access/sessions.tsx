@@ -90,8 +90,8 @@ export function Sessions() {
           }}
           onClose={() => setKicked(null)}
         >
-          <Who actor={kicked.actor} /> ({comesFrom(kicked)}, since {dateTime(kicked.since)}) is logged out at once
-          and its connections are cut off.{" "}
+          <Who actor={kicked.actor} /> ({comesFrom(kicked)}, since {dateTime(kicked.since)}) is
+          logged out at once and its connections are cut off.{" "}
           {kicked.builds.length > 0 &&
             `${plural(kicked.builds.length, "build")} that it asked for may end. `}
           It may come back with a new login, or with its key: revoke that to keep it out.

@@ -4,7 +4,8 @@ import { Link } from "wouter";
 import { query, type Schema } from "@/api/client";
 import { dateTime } from "@/format/format";
 import { useRefetchOn } from "@/live/use-refetch";
-import { withNames } from "@/views/ledger/entries";
+import { entryWords } from "@/pool/entry-words";
+import { useEntryNames } from "@/pool/use-entry-names";
 
 type Entry = Schema["LedgerEntryInChain"];
 const PATH = "/api/ledger/entries/{entry_id}";
@@ -28,17 +29,13 @@ export function ChainNeighbours({
     <section className="card stack tight" aria-labelledby="entry-chain">
       <h2 id="entry-chain">In the chain of {origin}</h2>
       <Neighbour icon={<ArrowUp aria-hidden size={16} />} words="Before">
-        {entry.previous === null ? (
-          "It begins the chain."
-        ) : (
-          <EntryLink id={entry.previous} names={names} />
-        )}
+        {entry.previous === null ? "It begins the chain." : <EntryLink id={entry.previous} />}
       </Neighbour>
       <Neighbour icon={<span className="soft small">no.</span>} words="This">
         {entry.sequence}, of the incarnation <code>{entry.incarnation}</code>
       </Neighbour>
       <Neighbour icon={<ArrowDown aria-hidden size={16} />} words="After">
-        {entry.next === null ? "None yet." : <EntryLink id={entry.next} names={names} />}
+        {entry.next === null ? "None yet." : <EntryLink id={entry.next} />}
       </Neighbour>
     </section>
   );
@@ -92,8 +89,9 @@ function Neighbour({
   );
 }
 
-function EntryLink({ id, names }: { id: string; names: ReadonlyMap<string, string> }) {
+function EntryLink({ id }: { id: string }) {
   const { data: entry } = query.useQuery("get", PATH, { params: { path: { entry_id: id } } });
+  const called = useEntryNames(entry === undefined ? [] : [entry]);
   if (entry === undefined) {
     return (
       <Link href={`/ui/ledger/${id}`}>
@@ -103,7 +101,7 @@ function EntryLink({ id, names }: { id: string; names: ReadonlyMap<string, strin
   }
   return (
     <>
-      <Link href={`/ui/ledger/${entry.id}`}>{withNames(entry.text, names)}</Link>{" "}
+      <Link href={`/ui/ledger/${entry.id}`}>{entryWords(entry, called)}</Link>{" "}
       <span className="soft small">
         no. {entry.sequence}, {dateTime(entry.time)}
       </span>

@@ -10,6 +10,8 @@ import { whoIs } from "@/format/who";
 import { ViewHead } from "@/layout/frame";
 import { useSubject } from "@/layout/title";
 import { useRefetchOnPool } from "@/live/use-refetch";
+import { entryWords } from "@/pool/entry-words";
+import { useEntryNames } from "@/pool/use-entry-names";
 import { ChainNeighbours, ChainSteps } from "@/views/ledger/chain-neighbours";
 import { actorName, entityPath, withNames } from "@/views/ledger/entries";
 import { kindOf, toneOfType } from "@/views/ledger/entry-kind";
@@ -52,13 +54,14 @@ export default function EntryView() {
 
 function Shown({ entry }: { entry: Schema["LedgerEntryInChain"] }) {
   const names = useNodeNames();
+  const called = useEntryNames([entry]);
   const { icon: Icon, words } = kindOf(entry.type);
   return (
     <>
       <p className="small">
         <Link href="/ui/ledger">Ledger</Link>
       </p>
-      <ViewHead title={withNames(entry.text, names)}>
+      <ViewHead title={entryWords(entry, called)}>
         <Badge tone={toneOfType(entry.type)}>
           <Icon aria-hidden />
           {words}

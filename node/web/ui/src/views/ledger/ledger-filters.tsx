@@ -40,6 +40,7 @@ export function LedgerFilters({
         options={[["", "any node"], ...names]}
         onChange={setOrigin}
       />
+      <span className="ledger-filters-break" />
       <ActorBox actor={actor} onChange={setActor} />
       <Choice
         label="Sealed"

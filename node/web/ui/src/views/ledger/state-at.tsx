@@ -8,6 +8,9 @@ import { Empty, Loading } from "@/components/states";
 import { useDraft, useFilter, useSetFilters } from "@/components/url-state";
 import { count, dateTime } from "@/format/format";
 import { quoted } from "@/format/shell";
+import { entryWords } from "@/pool/entry-words";
+import { useEntryNames } from "@/pool/use-entry-names";
+import { cellText } from "@/views/ledger/cell-text";
 import { withNames } from "@/views/ledger/entries";
 import { JsonView } from "@/views/ledger/json-view";
 import { useNodeNames } from "@/views/ledger/names";
@@ -121,9 +124,7 @@ function Answer({ entity, at }: { entity: string; at: string }) {
           )}
         </header>
         <p>
-          The last about it:{" "}
-          <Link href={`/ui/ledger/${entry.id}`}>{withNames(entry.text, names)}</Link>,{" "}
-          {dateTime(entry.time)}
+          The last about it: <LastEntry entry={entry} />
         </p>
         {pruned > 0 && (
           <p className="soft small">{pruned} entries about it say nothing any more: pruned.</p>
@@ -138,6 +139,16 @@ function Answer({ entity, at }: { entity: string; at: string }) {
   );
 }
 
+function LastEntry({ entry }: { entry: Schema["LedgerEntry"] }) {
+  const called = useEntryNames([entry]);
+  return (
+    <>
+      <Link href={`/ui/ledger/${entry.id}`}>{entryWords(entry, called)}</Link>,{" "}
+      {dateTime(entry.time)}
+    </>
+  );
+}
+
 function Rows({ table, rows }: { table: string; rows: Schema["EntityState"]["rows"][string] }) {
   const names = Object.keys(rows[0] ?? {});
   const words = table.replaceAll("_", " ");
@@ -145,7 +156,7 @@ function Rows({ table, rows }: { table: string; rows: Schema["EntityState"]["row
     <section className="stack tight" aria-label={words}>
       <h3>{words}</h3>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls is reached by keyboard */}
-      <section className="table-frame" aria-label={`Rows of ${words}`} tabIndex={0}>
+      <section className="table-frame state-rows" aria-label={`Rows of ${words}`} tabIndex={0}>
         <table className="table">
           <thead>
             <tr>
@@ -161,7 +172,7 @@ function Rows({ table, rows }: { table: string; rows: Schema["EntityState"]["row
               <tr key={JSON.stringify(row)}>
                 {names.map((name) => (
                   <td key={name}>
-                    <Cell value={row[name]} />
+                    <Cell name={name} value={row[name]} />
                   </td>
                 ))}
               </tr>
@@ -174,9 +185,8 @@ function Rows({ table, rows }: { table: string; rows: Schema["EntityState"]["row
 }
 
 /** A value of a derived table; long ones are opened by who wants them. */
-function Cell({ value }: { value: unknown }) {
-  if (value === null || value === undefined) return null;
-  const text = typeof value === "object" ? JSON.stringify(value) : String(value);
+function Cell({ name, value }: { name: string; value: unknown }) {
+  const text = cellText(name, value);
   if (text.length <= SHORT_CHARACTERS) return <>{text}</>;
   return (
     <details>

@@ -3,7 +3,12 @@ import { Link } from "wouter";
 import { Age } from "@/components/age";
 import { Badge } from "@/components/badge";
 import { useFilter } from "@/components/url-state";
+
 import { Who } from "@/components/who";
+
+import { entryWords } from "@/pool/entry-words";
+import { useEntryNames } from "@/pool/use-entry-names";
+
 import { actorName, byDay, withNames } from "@/views/ledger/entries";
 import { kindOf, toneOfType } from "@/views/ledger/entry-kind";
 import type { Entry } from "@/views/ledger/use-entries";
@@ -16,19 +21,28 @@ export function Timeline({
   entries: readonly Entry[];
   names: ReadonlyMap<string, string>;
 }) {
+  const called = useEntryNames(entries);
   return byDay(entries).map(({ day, entries: ofDay }) => (
     <section key={day} className="ledger-day" aria-label={day}>
       <h2 className="small soft">{day}</h2>
       <ol className="timeline">
         {ofDay.map((entry) => (
-          <EntryItem key={entry.id} entry={entry} names={names} />
+          <EntryItem key={entry.id} entry={entry} words={entryWords(entry, called)} names={names} />
         ))}
       </ol>
     </section>
   ));
 }
 
-function EntryItem({ entry, names }: { entry: Entry; names: ReadonlyMap<string, string> }) {
+function EntryItem({
+  entry,
+  words: text,
+  names,
+}: {
+  entry: Entry;
+  words: string;
+  names: ReadonlyMap<string, string>;
+}) {
   const [, setType] = useFilter("type");
   const { icon: Icon, words } = kindOf(entry.type);
   const by = actorName(entry.actor, names);
@@ -42,7 +56,7 @@ function EntryItem({ entry, names }: { entry: Entry; names: ReadonlyMap<string, 
       <div className="timeline-body">
         <div className="row between">
           <Link href={`/ui/ledger/${entry.id}`} className="timeline-text">
-            {withNames(entry.text, names)}
+            {text}
           </Link>
           <span className="row small">
             <SealBadge sealed={entry.sealed} />
