@@ -53,6 +53,7 @@ class BuildSource:
         self._on_change = on_change
         self._news = asyncio.Event()
         self._followed: dict[str, asyncio.Task[None]] = {}
+        self._states: dict[str, BuildState] = {}
         self._over: dict[str, float] = {}
 
     async def run(self, ready: Ready) -> None:
@@ -92,6 +93,7 @@ class BuildSource:
         self.show_queue(queue, time.time())
         for entry in queue["builds"]:
             self._watch(group, entry)
+            self._see_whose(entry["build_id"], entry["actor"])
         self._hub.keep_output({*self._followed, *(each["build_id"] for each in queue["builds"])})
         self._forget_old(time.time())
 
@@ -115,6 +117,7 @@ class BuildSource:
 
     def _ended(self, build: str) -> None:
         self._followed.pop(build, None)
+        self._states.pop(build, None)
         self._changed()
 
     def _changed(self) -> None:
@@ -163,9 +166,17 @@ class BuildSource:
         async with build.progress.follow() as batches:
             await self._follow(build.id, state, _with_outcome(build, batches))
 
+    def _see_whose(self, build: str, actor: str) -> None:
+        """Show whose a build is: its own events don't tell that it was handed to somebody."""
+        state = self._states.get(build)
+        if state is not None and state.actor != actor:
+            state.actor = actor
+            self._hub.put(Channel.BUILDS, build, state.item(), BUILD_KINDS, time.time())
+
     async def _follow(
         self, build: str, state: BuildState, batches: AsyncIterator[list[dict[str, Any]]]
     ) -> None:
+        self._states[build] = state
         self._hub.put(Channel.BUILDS, build, state.item(), BUILD_KINDS, time.time())
         async for batch in batches:
             self.take(build, state, batch, time.time())

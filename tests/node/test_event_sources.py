@@ -258,6 +258,49 @@ def test_what_another_node_tells_amiss_leaves_nothing_behind_and_is_not_read_on_
     asyncio.run(run())
 
 
+def test_a_build_that_was_handed_over_is_shown_as_whose_it_is() -> None:
+    entry = {"build_id": "b1", "node": "two", "node_id": "2", "this_node": False, "actor": "ann"}
+    entry |= {"workspace": "w", "asked_at": 5.0}
+    queue: dict[str, Any] = {"complete": True, "paused": False, "paused_by": None}
+    queue |= {"reason": None, "builds": [entry]}
+
+    async def open_(build: str) -> AsyncIterator[bytes]:
+        async def lines() -> AsyncIterator[bytes]:
+            await asyncio.Event().wait()
+            yield b""
+
+        return lines()
+
+    async def view() -> dict[str, Any]:
+        return dict(queue)
+
+    async def run() -> None:
+        hub, sharing = Hub("e"), SimpleNamespace(on_queue=None)
+        service: Any = SimpleNamespace(
+            builder=SimpleNamespace(running=lambda: (), on_build=None),
+            watching=SimpleNamespace(open=open_),
+        )
+
+        def whose() -> str | None:
+            _, opening = hub.subscribe(Wanted(frozenset({Channel.BUILDS})), None, lambda: None, 0.0)
+            shown = json.loads(opening.text)["state"]["builds"]
+            return str(shown["b1"]["actor"]) if shown else None
+
+        with pytest.MonkeyPatch.context() as patch:
+            access = SimpleNamespace(view=view, sharing=sharing)
+            patch.setattr(build_source, "queue_of", lambda _: access)
+            patch.setattr(build_source, "_REST_S", 0.0)
+            working = asyncio.create_task(BuildSource(service, hub).run(hub.begin))
+            await until(lambda: whose() == "ann")
+            entry["actor"] = "account:ben"
+            sharing.on_queue()
+            await until(lambda: whose() == "account:ben")
+            working.cancel()
+            await asyncio.wait([working])
+
+    asyncio.run(asyncio.wait_for(run(), 30))
+
+
 def test_what_somebody_wants_of_the_queue_is_told_without_waiting_for_the_next_look() -> None:
     queue: dict[str, Any] = {"complete": True, "paused": False, "paused_by": None}
     queue |= {"reason": None, "builds": []}
