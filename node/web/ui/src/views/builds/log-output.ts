@@ -57,6 +57,9 @@ export class LiveOutput {
       const known = this.texts.get(key);
       const whole = { text: String(text), line: Number(event.data.line) };
       const news = known === undefined ? whole : newIn(whole, known.nextLine, known.nextColumn);
+      if (known !== undefined && news.line > known.nextLine) {
+        known.note("Output is missing here: the connection was lost");
+      }
       this.print(key, news.text, news.line);
     } else if (event.type === "output_left_out") {
       const missing = `${bytes(Number(event.data.bytes))} of output left out here: it came too fast`;
@@ -64,8 +67,14 @@ export class LiveOutput {
     }
   }
 
+  /** Say that nothing was told for a while. Of tasks that still run what they printed follows. */
+  broke(): void {
+    this.all.note("The connection was lost: what ended meanwhile is whole in the log of its task");
+    this.openOf = null;
+  }
+
   /** Say in all texts that something is missing here. */
-  note(words: string): void {
+  private note(words: string): void {
     for (const text of [this.all, ...this.texts.values()]) text.note(words);
     this.openOf = null;
   }

@@ -132,8 +132,7 @@ function useOutput(id: string, running: boolean): { output: LiveOutput; state: F
     let { gaps } = feed.getState();
     const end = feed.listen("logs", (event) => output.take(event));
     const endState = feed.subscribe(() => {
-      if (feed.getState().gaps > gaps)
-        output.note("Output is missing here: the connection was lost");
+      if (feed.getState().gaps > gaps) output.broke();
       gaps = feed.getState().gaps;
     });
     feed.start();
