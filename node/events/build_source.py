@@ -190,8 +190,9 @@ class BuildSource:
         changed = False
         for event in batch:
             if event["type"] == "task_output":
-                name, task, text = event["name"], event["task"], event["text"]
+                name, task, text = (str(event[key]) for key in ("name", "task", "text"))
                 line, so_far = event.get("line"), bool(event.get("so_far"))
+                line = line if isinstance(line, int) else None  # another node may say anything
                 self._hub.output(build, name, task, text, now, line=line, so_far=so_far)
             elif event["type"] == LEFT_OUT:
                 data = {"build_id": build, "bytes": event["bytes"]}

@@ -258,6 +258,17 @@ def test_what_another_node_tells_amiss_leaves_nothing_behind_and_is_not_read_on_
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("amiss", [{"line": "x"}, {"line": 0.5}, {"text": ["y"]}, {"name": ["b"]}])
+def test_output_of_another_form_keeps_no_other_from_being_told(amiss: dict[str, Any]) -> None:
+    hub = Hub("e")
+    source = BuildSource(SimpleNamespace(), hub, lambda: None)  # type: ignore[arg-type]
+    piece = {"type": "task_output", "name": "a", "task": "build", "text": "x", "line": 0}
+    hub.begin(Channel.LOGS)
+    source.take("b1", BuildState("one", "1", False), [{**piece, **amiss}, piece], 1.0)
+    _, opening = hub.subscribe(Wanted(frozenset({Channel.LOGS})), None, lambda: None, 1.0)
+    assert "x" in json.loads(opening.text)["state"]["logs"]["b1 a#build"]["text"]
+
+
 def test_a_build_that_was_handed_over_is_shown_as_whose_it_is() -> None:
     entry = {"build_id": "b1", "node": "two", "node_id": "2", "this_node": False, "actor": "ann"}
     entry |= {"workspace": "w", "asked_at": 5.0}
