@@ -9,6 +9,7 @@ import {
 } from "@xyflow/react";
 import { useEffect, useMemo, useRef } from "react";
 import { edgePath } from "@/components/package-graph/export";
+import { GraphCursor } from "@/components/package-graph/graph-cursor";
 import { type FlowNode, GraphNode } from "@/components/package-graph/graph-node";
 import { NODE_HEIGHT, NODE_WIDTH, type Places } from "@/components/package-graph/places";
 import type { Shown } from "@/components/package-graph/shape";
@@ -27,7 +28,13 @@ const TOGETHER = 50;
 const EDGE_WIDTH = 1.2;
 /** The width that is surely drawn as a line, in points of the screen. */
 const HAIR = 0.9;
-const FIT = { padding: 0.06, maxZoom: 1.1 };
+/** Room for the buttons at the lower left, and an edge. */
+const CONTROLS = 52;
+const MAX_ZOOM = 1.1;
+const FIT = {
+  padding: { left: `${CONTROLS}px`, right: "16px", top: "16px", bottom: "16px" },
+  maxZoom: MAX_ZOOM,
+} as const;
 
 interface Drawing {
   shape: Shown;
@@ -109,6 +116,7 @@ function Canvas({ shape, places, selected, found, onSelect }: Drawing) {
       <Edges shape={shape} places={places} selected={selected} />
       <Fitting places={places} selected={selected} />
       {isFar && <FarNodes shape={shape} places={places} selected={selected} found={found} />}
+      <GraphCursor shape={shape} places={places} selected={selected} onSelect={onSelect} />
       <Controls showInteractive={false} fitViewOptions={FIT} />
     </ReactFlow>
   );
@@ -193,13 +201,13 @@ function Fitting({ places, selected }: Pick<Drawing, "places" | "selected">) {
     // Where people have zoomed to stays, also where a panel takes some of the width.
     if (width === 0 || places.width === 0 || fitted.current === places) return;
     fitted.current = places;
-    flow.fitBounds({ x: 0, y: 0, width: places.width, height: places.height }, { padding: 0.05 });
-    if (flow.getZoom() > FIT.maxZoom) flow.zoomTo(FIT.maxZoom);
+    const free = { width: width - CONTROLS - EDGE, height: height - 2 * EDGE };
+    const fits = Math.min(free.width / places.width, free.height / places.height, MAX_ZOOM);
     // On a phone names are read from the beginning on: as a whole they would be specks.
-    if (width < NARROW && flow.getZoom() < FAR) {
-      const y = Math.max(EDGE, (height - places.height * FAR) / 2);
-      flow.setViewport({ x: EDGE, y, zoom: FAR });
-    }
+    const zoom = width < NARROW ? Math.max(fits, FAR) : fits;
+    const x = CONTROLS + Math.max(0, (free.width - places.width * zoom) / 2);
+    const y = EDGE + Math.max(0, (free.height - places.height * zoom) / 2);
+    flow.setViewport({ x, y, zoom });
   }, [flow, places, width, height]);
   useEffect(() => {
     const place = selected === null ? undefined : places.at[selected];
