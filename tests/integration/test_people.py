@@ -132,7 +132,9 @@ def test_an_admin_sees_and_ends_sessions_on_other_nodes(pair: Cluster) -> None:
     assert [each["node"] for each in alone["silent"]] == [admin.name]  # it shows admins only
     assert other("session", "kick", Browser(admin).id, "--yes").code == 6
     of_nodes = {
-        each["node"]: each["id"] for each in sessions(admin).values() if each["way"] == "cli"
+        each["node"]: each["id"]
+        for each in sessions(admin).values()
+        if (each["way"], each["actor"]) == ("cli", user_name())
     }
     assert len(set(of_nodes.values())) == len(of_nodes) == 2
     own = admin("session", "kick", of_nodes[admin.name], "--yes")
@@ -154,7 +156,8 @@ def test_a_build_is_handed_over_and_whose_it_is_counts(pair: Cluster, tmp_path: 
     assert admin("account", "add", "berta").code == 0
     until(lambda: "berta" in other("account", "list", "-q").out, "the account is sealed")
     berta = Browser(other, "--as", "berta")
-    building = Building(other, many_commands(tmp_path, "w", "sleep 60; cp in.txt out.txt"))
+    root = many_commands(tmp_path, "w", "sleep 60; cp in.txt out.txt")
+    building = Building(other, root, actor=user_name())
     until(lambda: building.events, "the build began")
     build = building.events[0]["build_id"]
     assert berta.ask("POST", f"/api/build/{build}/cancel")[0] == 403
