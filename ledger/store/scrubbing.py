@@ -25,6 +25,7 @@ SEALS = 50
 """Seals in one slice; each has some signatures."""
 REMEMBER_EACH = 50
 """Slices after which the place is kept, so that the next start goes on there."""
+_EMPTY_PAUSE_S = 60.0
 _PLACE = "scrub"
 _RESULT = "scrubbed"
 
@@ -152,6 +153,8 @@ class Scrubber:
             await self._sleep(self._rest(done))
 
     def _rest(self, last: Pass) -> float:
+        if last.entries == 0:  # nothing was there to be read: that says nothing of what came since
+            return min(self._pause_s, _EMPTY_PAUSE_S)
         since = self._now_s() - last.finished_ms / 1000
         return self._pause_s - min(max(since, 0.0), self._pause_s)
 

@@ -130,6 +130,29 @@ def test_what_pruning_would_forget_is_looked_at_in_slices(
     using(tmp_path / "l.db", work)
 
 
+def test_a_ledger_that_had_nothing_yet_is_soon_read_again(tmp_path: Path) -> None:
+    scene = Scene()
+    scene.add(ANN, type="config.created", entity="config:fast", data=fact({"cores": 4}))
+    waits: list[float] = []
+
+    async def work(store: LedgerStore) -> None:
+        async def sleep(seconds: float) -> None:
+            if seconds > 1:  # between two readings
+                waits.append(seconds)
+                await store.keep(scene.keep())
+            if len(waits) == 2:
+                raise asyncio.CancelledError
+
+        with pytest.raises(asyncio.CancelledError):
+            await Scrubber(store, VERIFY, sleep=sleep, now_s=lambda: 5.0).run()
+        last = await store.read(last_pass)
+        assert last is not None
+        assert last.entries == 2  # the founding, too
+
+    using(tmp_path / "l.db", work)
+    assert waits == [60.0, 6 * 3600.0]
+
+
 def test_the_scrubber_finds_damage_and_builds_wrong_tables_again(tmp_path: Path) -> None:
     scene = Scene()
     path = tmp_path / "l.db"

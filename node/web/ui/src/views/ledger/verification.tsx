@@ -73,7 +73,7 @@ export function Verification() {
                 <>
                   <Age at={scrub.last.finished_at} />:{" "}
                   {scrub.last.wrong === 0 ? "nothing wrong" : `${scrub.last.wrong} damaged`} in{" "}
-                  {plural(scrub.last.entries, "entry", "entries")}
+                  {plural(scrub.last.entries, "entry", "entries")} that it had then
                 </>
               ) : (
                 "not yet"

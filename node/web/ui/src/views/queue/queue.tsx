@@ -88,7 +88,11 @@ export default function QueueView() {
           <ProblemView problem={refusal.problem} command={refusal.command} />
         )}
         <div>
-          <FilterBar shown={shown.length} total={builds.length} noun="build">
+          <FilterBar
+            shown={builds.length === 0 && feed.status !== "live" ? null : shown.length}
+            total={builds.length}
+            noun="build"
+          >
             <SearchBox label="Workspace, person, node or id" value={text} onChange={setText} />
             <Choice
               label="State"
