@@ -1,4 +1,4 @@
-import type { Node, NodeProps } from "@xyflow/react";
+import { Handle, type Node, type NodeProps, Position } from "@xyflow/react";
 import { Crown } from "lucide-react";
 import { StatusBadge, StatusIcon } from "@/components/badge";
 import { plural } from "@/format/format";
@@ -40,6 +40,9 @@ export function NodeShape({ data }: NodeProps<NodeData>) {
         {node.coordinator && <Crown aria-label="coordinator" size={14} />} {node.name}
       </span>
       {isSmall ? <StatusIcon status={status} /> : <StatusBadge status={status} />}
+      {/* The library may measure a node all the same: then links begin where these are, or nowhere. */}
+      <Handle type="source" position={Position.Top} isConnectable={false} />
+      <Handle type="target" position={Position.Top} isConnectable={false} />
     </a>
   );
 }
