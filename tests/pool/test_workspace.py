@@ -404,6 +404,11 @@ def test_an_install_is_written_shortly(read: Read, tmp_path: Path) -> None:
     assert "npm ci --x" in write_workspace(other)
 
 
+def test_what_people_wrote_is_written_as_they_did(read: Read) -> None:
+    text = "workspace: w\ndescription: 🚀 Größe\npackages:\n- {name: a, path: packages/core}\n"
+    assert "\ndescription: 🚀 Größe\n" in write_workspace(read(text))
+
+
 WORDS = st.text(string.ascii_letters + string.digits + "-_.", min_size=1, max_size=8).filter(
     lambda word: not word.startswith(".") and word != "build"
 )
