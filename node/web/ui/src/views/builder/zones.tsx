@@ -55,7 +55,11 @@ export function Zones({
           <Total
             label="Cores in all"
             value={draft.cpu.total}
-            least={draft.cpu.pieces.length > 0 ? `${sharesOf(draft, nodes).cores.chosen}` : "all"}
+            least={
+              draft.cpu.pieces.length > 0
+                ? `${sharesOf(draft, nodes).cores.chosen ?? "unknown"}`
+                : "all"
+            }
             step={1}
             onChange={(total) => onEdit(totalled(draft, "cpu", Math.round(total)), "cpu total")}
           />
