@@ -20,6 +20,7 @@ import { comesFrom } from "@/views/access/comes-from";
 type Presence = Schema["Presence"];
 
 const KEY = ["get", "/api/sessions"] as const;
+const LOOKS_AGAIN_MS = 30_000; // for who is told of no change
 const STALE_MS = 60_000; // the node says each 25 s that it is there
 const WAYS = [
   ["", "any"],
@@ -36,10 +37,16 @@ export function Sessions() {
   const mayEnd = useMay("manage-access");
   const own = useSession().data?.id;
   const client = useQueryClient();
-  const found = query.useQuery("get", "/api/sessions", {});
+  const found = query.useQuery(
+    "get",
+    "/api/sessions",
+    {},
+    mayEnd ? {} : { refetchInterval: LOOKS_AGAIN_MS },
+  );
   // Who may not see others hears of nobody, and is told of the own builds.
   useRefetchOn(mayEnd ? "sessions" : "builds", KEY, ({ data }) => mayEnd || "status" in data);
-  const asOf = useAsOf(found);
+  const heard = useAsOf(found);
+  const asOf = mayEnd ? heard : found.dataUpdatedAt;
   const problem = <NotAnswered asked={found} command="buildnet session list" />;
   if (found.data === undefined) return found.error ? problem : <Loading what="who is there" />;
   const all = found.data.sessions;
