@@ -25,7 +25,7 @@ type Node = Parameters<typeof ofHealth>[0]["nodes"][number];
 function told(other: Partial<Node>, coordinator: string | null = null, for_s = 7) {
   const carl = { id: "c", name: "carl", status: "online", status_for_s: 3_600, this_node: true };
   const anna = { id: "a", name: "anna", status: "online", status_for_s: 9, this_node: false };
-  const office = coordinator === null ? null : { node_id: "b", name: coordinator };
+  const office = coordinator === null ? null : { node_id: coordinator[0], name: coordinator };
   const health = { nodes: [carl, { ...anna, ...other }], quorum: { for_s }, coordinator: office };
   return ofHealth(health as unknown as Parameters<typeof ofHealth>[0], 10_000);
 }
@@ -89,12 +89,21 @@ describe("what happened lately", () => {
   it("tells that a node is gone or back, not that it works", () => {
     const words = (of: Partial<Node>) => told(of).map((line) => line.words);
     expect(told({ status: "offline" })).toEqual([
-      { id: "status a", at: 1_000, words: "anna is offline", tone: "bad", href: "/ui/nodes/a" },
+      { id: "offline a", at: 1_000, words: "anna is offline", tone: "bad", href: "/ui/nodes/a" },
     ]);
     expect(words({})).toEqual(["anna answers"]);
     expect(words({ status: "busy" })).toEqual(["anna answers"]);
     expect(words({ status: "left", status_for_s: 3_599 })).toEqual(["anna takes its leave"]);
     expect(words({ status: "suspect", status_for_s: null })).toEqual([]);
+  });
+
+  it("has another line for what a node becomes next: a line that is new is read out", () => {
+    const [gone] = told({ status: "offline" });
+    const [back] = told({ status: "online" });
+    expect(gone?.id).not.toBe(back?.id);
+    const [anna] = told({ status_for_s: null }, "anna");
+    const [berta] = told({ status_for_s: null }, "berta");
+    expect(anna?.id).not.toBe(berta?.id);
   });
 
   it("tells not that others answered when the node that is asked had just begun", () => {
@@ -105,7 +114,7 @@ describe("what happened lately", () => {
   it("tells who coordinates, and since when", () => {
     expect(told({ status_for_s: null }, "berta")).toEqual([
       {
-        id: "coordinator",
+        id: "coordinator b",
         at: 3_000,
         words: "berta coordinates now",
         tone: "busy",

@@ -73,7 +73,8 @@ const SETTLES_S = 60;
 
 /**
  * What nodes became last, and who coordinates, as lines. `at`: when the node that is asked told so.
- * A node that goes back and forth between working and not is no news.
+ * A node that goes back and forth between working and not is no news. What a node becomes next is a
+ * line of its own: those that are new are read out.
  */
 export function ofHealth({ nodes, quorum, coordinator }: Health, at: number): Happening[] {
   const up = nodes.find((node) => node.this_node)?.status_for_s ?? 0;
@@ -84,12 +85,15 @@ export function ofHealth({ nodes, quorum, coordinator }: Health, at: number): Ha
     if (plain === "online" && age > up - SETTLES_S) return [];
     const [words, tone] = STATUS_WORDS[plain] ?? ([`is ${plain}`, "calm"] as const);
     const line = { at: at - age * 1_000, words: `${name} ${words}`, tone };
-    return [{ ...line, id: `status ${id}`, href: `/ui/nodes/${id}` }];
+    return [{ ...line, id: `${plain} ${id}`, href: `/ui/nodes/${id}` }];
   });
   if (coordinator === null || quorum.for_s === null) return lines;
   const { node_id, name } = coordinator;
   const line = { at: at - quorum.for_s * 1_000, words: `${name} coordinates now` };
-  return [...lines, { ...line, id: "coordinator", tone: "busy", href: `/ui/nodes/${node_id}` }];
+  return [
+    ...lines,
+    { ...line, id: `coordinator ${node_id}`, tone: "busy", href: `/ui/nodes/${node_id}` },
+  ];
 }
 
 /** The latest of these lines, each once, the newest first. */
