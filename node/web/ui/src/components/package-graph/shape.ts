@@ -1,5 +1,6 @@
-import { seen } from "@/format/seen";
 /** What of a graph of packages is shown: collapsed, grouped, or one package's relatives alone. */
+
+import { seen } from "@/format/seen";
 
 export type GraphState =
   | "waiting"

@@ -12,7 +12,7 @@ import { Empty, Loading } from "@/components/states";
 import { type Column, Table } from "@/components/table";
 import { useFilter, useTypedFilter } from "@/components/url-state";
 import { Who } from "@/components/who";
-import { count, duration, plural } from "@/format/format";
+import { byName, count, duration, plural } from "@/format/format";
 import { whoText } from "@/format/who";
 import { ViewHead } from "@/layout/frame";
 import { useBuilds, useNodes } from "@/live/use-live";
@@ -235,7 +235,7 @@ function useKnown(builds: readonly Listed[]) {
   const members = useNodes().map((one) => [one.id, one.name] as const);
   const nodes = new Map([...all.map((one) => [one.node_id, one.node] as const), ...members]);
   return {
-    nodes: [...nodes].sort(([, one], [, other]) => one.localeCompare(other)),
+    nodes: [...nodes].sort(([, one], [, other]) => byName(one, other)),
     workspaces: [...new Set(all.map((one) => one.workspace))].sort(),
     actors: [...new Set(all.map((one) => one.triggered_by))].sort(),
   };
