@@ -58,6 +58,9 @@ function Form({ root, onClose }: { root: string; onClose: () => void }) {
   const workspace = query.useQuery("post", "/api/workspace", { body: { root } });
   const [packages, setPackages] = useState<ReadonlySet<string>>(new Set());
   const [task, setTask] = useState("build");
+  const [config, setConfig] = useState("");
+  const configs = query.useQuery("get", "/api/configs");
+  const saved = (configs.data?.configs ?? []).filter((one) => one.problem === null);
   const [options, setOptions] = useState({ force: false, keep_going: false, dry_run: false });
   const [estimate, setEstimate] = useState<Estimate | null>(null);
   const [problem, setProblem] = useState<unknown>(null);
@@ -72,7 +75,16 @@ function Form({ root, onClose }: { root: string; onClose: () => void }) {
     return workspace.error ? unanswered : <Loading what="the workspace" />;
   }
   const tasks = [...new Set(workspace.data.packages.flatMap((one) => one.tasks))].sort();
-  const body = bodyOf(root, { packages: [...packages], task, ...options });
+  const body = bodyOf(root, {
+    packages: [...packages],
+    task,
+    ...options,
+    ...(config !== "" && { config_id: config }),
+  });
+  const command = buildCommand(
+    { ...body, choice: config === "" ? null : { configuration: config } },
+    root,
+  );
   const change = (act: () => void) => {
     act();
     asked.current += 1;
@@ -123,8 +135,19 @@ function Form({ root, onClose }: { root: string; onClose: () => void }) {
           options={tasks}
           onChange={(value) => change(() => setTask(value))}
         />
+        <Choice
+          label="Configuration"
+          value={config}
+          options={[
+            ["", "what is in force"],
+            ...saved.map((one) => [one.id, one.name ?? one.id] as const),
+          ]}
+          onChange={(value) => change(() => setConfig(value))}
+        />
+      </div>
+      <div className="stack tight">
         {OPTIONS.map(([name, words, why]) => (
-          <label key={name} className="row check" title={why}>
+          <label key={name} className="row check">
             <input
               type="checkbox"
               checked={options[name]}
@@ -132,13 +155,15 @@ function Form({ root, onClose }: { root: string; onClose: () => void }) {
                 change(() => setOptions({ ...options, [name]: event.target.checked }))
               }
             />
-            {words}
+            <span>
+              {words} <span className="soft small">{why}</span>
+            </span>
           </label>
         ))}
       </div>
-      {problem !== null && <ProblemView problem={problem} command={buildCommand(body, root)} />}
+      {problem !== null && <ProblemView problem={problem} command={command} />}
       {estimate !== null && <EstimateFacts estimate={estimate} />}
-      <Command line={buildCommand(body, root)} />
+      <Command line={command} />
       <div className="row end">
         <button type="button" className="button" onClick={onClose}>
           Close
@@ -155,9 +180,9 @@ function Form({ root, onClose }: { root: string; onClose: () => void }) {
 }
 
 const OPTIONS = [
-  ["force", "force", "Run even what has a result"],
-  ["keep_going", "keep going", "After a failure go on with what is independent"],
-  ["dry_run", "dry run", "Tell what would be done, do nothing"],
+  ["force", "force", "Run every command, even where its result is known."],
+  ["keep_going", "keep going", "After a failure, go on with what does not need what failed."],
+  ["dry_run", "dry run", "Only tell what would be done; nothing runs."],
 ] as const;
 
 function EstimateFacts({ estimate }: { estimate: Estimate }) {

@@ -1,5 +1,4 @@
 import { useQueryClient } from "@tanstack/react-query";
-import { useState } from "react";
 import { api, query, type Schema } from "@/api/client";
 import { useMay } from "@/api/session";
 import { Age } from "@/components/age";
@@ -43,7 +42,7 @@ export default function Cache() {
 function Results({ mayChange, onChanged }: { mayChange: boolean; onChanged: () => void }) {
   const [wanted] = useFilter("label");
   const [label, setLabel] = useTypedFilter("label");
-  const [shown, setShown] = useState<string | null>(null);
+  const [shown, setShown] = useFilter("result");
   const list = usePages(["cache-actions", wanted], async (cursor) => {
     const asked = { limit: PART, ...(wanted && { label: wanted }), ...(cursor && { cursor }) };
     return (await api.GET("/api/cache/actions", { params: { query: asked } })).data;
@@ -76,11 +75,11 @@ function Results({ mayChange, onChanged }: { mayChange: boolean; onChanged: () =
         />
       )}
       <MoreButton list={list} />
-      {shown !== null && (
+      {shown !== "" && (
         <ResultDetail
           action={shown}
           mayDelete={mayChange}
-          onClose={() => setShown(null)}
+          onClose={() => setShown("")}
           onDeleted={onChanged}
         />
       )}
