@@ -40,10 +40,12 @@ def write_workspace(workspace: Workspace) -> str:
     parts = [_HEAD, notes, _dump(top), "\npackages:\n"]
     for package in workspace.packages.values():
         item = (
-            _dump(_package(package, installs, workspace.packages)).replace("\n", "\n    ").rstrip()
+            _dump(_package(package, installs, workspace.packages))
+            .replace("\n", "\n    ")
+            .rstrip("\n ")
         )
         parts.append(f"  - {item}\n\n")
-    return "".join(parts).rstrip() + "\n"
+    return "".join(parts).rstrip("\n") + "\n"
 
 
 class _Block(dict[str, Any]):

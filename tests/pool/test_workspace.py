@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from buildnet.mesh.errors import NotFoundError
@@ -446,6 +446,7 @@ PACKAGES = st.fixed_dictionaries(
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example({"build_cmd": "0\xa0"})  # a space of no line's end
 @given(PACKAGES)
 def test_any_package_is_written_and_read_again(tmp_path: Path, package: dict[str, object]) -> None:
     (tmp_path / "p").mkdir(exist_ok=True)
