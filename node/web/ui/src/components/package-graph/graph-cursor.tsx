@@ -1,7 +1,7 @@
 import { useReactFlow, useStore, ViewportPortal } from "@xyflow/react";
 import { useState } from "react";
 import { NODE_HEIGHT, NODE_WIDTH, type Places } from "@/components/package-graph/places";
-import type { Shown } from "@/components/package-graph/shape";
+import { directoryOfNode, type Shown } from "@/components/package-graph/shape";
 import { LOOKS } from "@/components/package-graph/states";
 import { first, walk } from "@/components/package-graph/walk";
 
@@ -26,10 +26,13 @@ export function GraphCursor({
   const width = useStore((state) => state.width);
   const height = useStore((state) => state.height);
   const known = [gone, selected].find((id) => id !== null && places.at[id] !== undefined);
-  const id = known ?? first(places.at);
-  const node = shape.nodes.find((one) => one.id === id);
+  const opened = gone === null ? null : directoryOfNode(gone);
+  const inside = shape.nodes.find((one) => opened !== null && one.within === opened);
+  const id = known ?? inside?.id ?? first(places.at);
   const place = id === null ? undefined : places.at[id];
-  if (node === undefined || place === undefined) return null;
+  if (id === null || place === undefined) return null;
+  // A directory that was opened is not there any more, and its packages have no places yet.
+  const node = shape.nodes.find((one) => one.id === id);
 
   const go = (to: string) => {
     setGone(to);
@@ -44,7 +47,7 @@ export function GraphCursor({
       top + NODE_HEIGHT * zoom <= height;
     if (!isSeen) void flow.setCenter(there.x + NODE_WIDTH / 2, there.y + NODE_HEIGHT / 2, { zoom });
   };
-  const words = `${node.label}: ${LOOKS[node.state].words}`;
+  const words = node === undefined ? "laying out…" : `${node.label}: ${LOOKS[node.state].words}`;
   return (
     <ViewportPortal>
       <button
@@ -56,12 +59,15 @@ export function GraphCursor({
         onFocus={() => setHere(true)}
         onBlur={() => setHere(false)}
         onKeyDown={(event) => {
-          const to = walk(event.key, node.id, shape, places);
+          const to = walk(event.key, id, shape, places);
           if (to === null) return;
           event.preventDefault();
           go(to);
         }}
-        onClick={() => onSelect(node.id)}
+        onClick={() => {
+          setGone(id);
+          if (node !== undefined) onSelect(id);
+        }}
       />
       {/* The name of what has the focus already is not said again by itself. */}
       <output className="unseen">{isHere ? words : ""}</output>

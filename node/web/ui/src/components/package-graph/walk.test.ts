@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import { layered } from "@/components/package-graph/layers";
 import type { Places } from "@/components/package-graph/places";
 import { first, walk } from "@/components/package-graph/walk";
 
@@ -37,4 +38,17 @@ it("begins at the upper left", () => {
   expect(first(at)).toBe("money");
   expect(go("Home", "shop")).toBe("money");
   expect(first({})).toBeNull();
+});
+
+it("reaches each package, also those that neither need anything nor are needed", () => {
+  const ids = Array.from({ length: 200 }, (_, number) => `p${number}`);
+  const places = Object.fromEntries(layered(ids, []).map(({ id, x, y }) => [id, { x, y }]));
+  const reached = new Set([first(places) ?? ""]);
+  for (const id of reached) {
+    reached.add(walk("ArrowDown", id, { edges: [] }, { at: places }) ?? "");
+  }
+  expect(reached.size).toBe(200);
+  const back = new Set([[...reached].at(-1) ?? ""]);
+  for (const id of back) back.add(walk("ArrowUp", id, { edges: [] }, { at: places }) ?? "");
+  expect([...back].reverse()).toEqual([...reached]);
 });

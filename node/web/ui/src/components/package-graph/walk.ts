@@ -5,7 +5,8 @@ type At = { x: number; y: number };
 
 /**
  * Where a key leads from a package: left and right along what it needs and what needs it, up and down
- * to those beside it. null: that key leads nowhere; `from` itself where there is nothing further.
+ * to those beside it, and on to the next column: so each is reached, whatever it is linked with. null:
+ * that key leads nowhere; `from` itself where there is nothing further.
  */
 export function walk(
   key: string,
@@ -34,20 +35,18 @@ export function walk(
         linked.filter((id) => place(id).x > here.x),
         place,
       );
-    case "ArrowUp":
-      return nearest(
-        from,
-        here,
-        all.filter((id) => isBeside(id) && place(id).y < here.y),
-        place,
-      );
-    case "ArrowDown":
-      return nearest(
-        from,
-        here,
-        all.filter((id) => isBeside(id) && place(id).y > here.y),
-        place,
-      );
+    case "ArrowUp": {
+      const above = all.filter((id) => isBeside(id) && place(id).y < here.y);
+      if (above.length > 0) return nearest(from, here, above, place);
+      const ahead = all.filter((id) => !isBeside(id) && place(id).x < here.x);
+      return inOrder(ahead, place).at(-1) ?? from;
+    }
+    case "ArrowDown": {
+      const below = all.filter((id) => isBeside(id) && place(id).y > here.y);
+      if (below.length > 0) return nearest(from, here, below, place);
+      const behind = all.filter((id) => !isBeside(id) && place(id).x > here.x);
+      return inOrder(behind, place)[0] ?? from;
+    }
     case "Home":
       return first(at);
     default:
@@ -57,11 +56,12 @@ export function walk(
 
 /** Where the keyboard comes in: the package at the upper left. */
 export function first(at: Places["at"]): string | null {
-  const ids = Object.keys(at).sort((a, b) => {
-    const [one, other] = [at[a] as At, at[b] as At];
-    return one.x - other.x || one.y - other.y;
-  });
-  return ids[0] ?? null;
+  return inOrder(Object.keys(at), (id) => at[id] as At)[0] ?? null;
+}
+
+/** Column by column, each from its top. */
+function inOrder(ids: readonly string[], place: (id: string) => At): string[] {
+  return [...ids].sort((a, b) => place(a).x - place(b).x || place(a).y - place(b).y);
 }
 
 function nearest(
