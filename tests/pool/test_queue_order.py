@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
+import pytest
 from tests.pool.queued_pool import Pool
 
-from buildnet.pool.demand import HowFar, Orders
+from buildnet.pool.demand import Demand, HowFar, Orders
 from buildnet.pool.leases import Amount
 from buildnet.pool.queue_view import in_words
 
@@ -93,6 +95,33 @@ def test_who_moves_a_build_before_one_that_has_all_passes_no_build_of_others() -
         pool.queue.demanded(replace(demand, orders=orders), pool.now)
     order = [each.demand.build for each in pool.queue.view(pool.now)]
     assert order == ["x1", "y1", "y2", "x2"]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_no_move_among_own_builds_changes_whose_turn_comes_when(seed: int) -> None:
+    chance = random.Random(seed)
+    pool = Pool(2, 1)
+    for number in range(10):
+        pool.now += chance.random() * 20
+        unit = Amount(chance.choice([1, 1, 2, 4]), 10)
+        actor = chance.choice("xyz")
+        pool.wants(f"{actor}{number}", chance.choice([1, 3]), actor=actor, unit=unit)
+
+    def turns() -> str:
+        order = [each.demand for each in pool.queue.view(pool.now)]
+        has = pool.has()
+        return "".join(one.actor for one in order if has[one.build] < one.units[0].count)
+
+    pool.settle()
+    before = turns()
+    for build in [each.demand.build for each in pool.queue.view(pool.now)]:
+
+        def is_own(demand: Demand, actor: str = build[0]) -> bool:
+            return demand.actor == actor
+
+        for demand, orders in pool.queue.placed(build, chance.randint(1, 4), pool.now, is_own):
+            pool.queue.demanded(replace(demand, orders=orders), pool.now)
+        assert turns() == before
 
 
 def test_who_waits_starts_after_the_work_before_and_ends_as_its_driver_foretells() -> None:
