@@ -145,6 +145,7 @@ function Form({ root, onClose }: { root: string; onClose: () => void }) {
           onChange={(value) => change(() => setConfig(value))}
         />
       </div>
+      <NotAnswered asked={configs} command="buildnet config list" />
       <div className="stack tight">
         {OPTIONS.map(([name, words, why]) => (
           <label key={name} className="row check">
