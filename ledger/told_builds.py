@@ -23,7 +23,7 @@ from buildnet.ledger.history_filter import PART_OF_ID, Wanted
 from buildnet.mesh.clock import milliseconds_of
 from buildnet.mesh.service.private_database import make_private
 
-_VERSION = 2
+_VERSION = 3
 _ENDS = {"completed": "succeeded", "failed": "failed", "cancelled": "cancelled"}
 _MOST_PACKAGES = 4096
 _MOST_MS = 1e15
@@ -279,9 +279,10 @@ class _Taking:
 
     def take(self, entry: Entry) -> None:
         kind, _, build = entry.body.entity.partition(":")
-        if kind != "build" or not _ID.fullmatch(build) or build in self._recorded:
+        if kind != "build" or not _ID.fullmatch(build):
             return
-        if self._is_own(entry.body.origin):  # it took the build over, and has a record of it now
+        # This node drives the build, or took it over: it has a record of it now.
+        if build in self._recorded or self._is_own(entry.body.origin):
             self._do("DELETE FROM builds WHERE id=?", build)
             return
         what = entry.body.type.partition(".")[2]

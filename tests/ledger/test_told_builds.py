@@ -165,6 +165,11 @@ def test_what_this_node_has_on_record_is_not_listed_again(ledger: Ledger) -> Non
     ledger.begin("b3")
     ledger.say("taken_over", "b3", EVE, term=1)
     assert ledger.listed() == []
+    ledger.begin("b4")
+    ledger.recorded.add("b4")  # it took the build over: that is on record before the ledger says so
+    ledger.say("taken_over", "b4", EVE, term=1)
+    assert ledger.listed() == []
+    assert ledger.told.counts(ALL, None) == {}
 
 
 @pytest.mark.parametrize("build", ["", "b/1", "b" * 65, "a b"])
