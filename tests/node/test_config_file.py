@@ -97,6 +97,7 @@ def test_yaml_in_braces_is_no_json(before: str, after: str, tmp_path: Path) -> N
         ("workers.mx", None, "unknown key 'mx' in workers"),
         ("workers", {"max:1": None}, "unknown key 'max:1' in workers"),
         ("cache.max_gb", 1e300, "wrong value '1e+300' for cache.max_gb"),
+        ("cache.max_gb", float("inf"), "wrong value '.inf' for cache.max_gb"),
         ("workers..max", 1, "is no key"),
         ("", 1, "is no key"),
     ],

@@ -5,7 +5,8 @@ import type { Schema } from "@/api/client";
 import { Toasts } from "@/components/toasts";
 import { SettingRow } from "@/views/settings/setting-row";
 
-vi.mock("@/api/client", () => ({ api: { PUT: async () => ({ data: undefined }) } }));
+const { put } = vi.hoisted(() => ({ put: vi.fn(async () => ({ data: undefined })) }));
+vi.mock("@/api/client", () => ({ api: { PUT: put } }));
 
 const setting = {
   key: "name",
@@ -37,4 +38,18 @@ it("says what the setting is for", () => {
     </Toasts>,
   );
   expect(screen.getByText("what it is called")).toBeDefined();
+});
+
+it("sends no number that is none", async () => {
+  put.mockClear();
+  render(
+    <Toasts>
+      <SettingRow setting={setting} onChanged={async () => {}} />
+    </Toasts>,
+  );
+  await userEvent.click(change());
+  await userEvent.clear(screen.getByRole("textbox"));
+  await userEvent.keyboard("1e999{Enter}");
+  expect(screen.getByRole("alert").textContent).toContain("1e999 is no number that can be kept");
+  expect(put).not.toHaveBeenCalled();
 });

@@ -20,3 +20,14 @@ it.each([null, true, 7, 0.5, "1d", ["a"], { max: 2 }, "4", "true", "null", '"quo
     expect(read(written(value))).toEqual(value);
   },
 );
+
+it.each(["1e999", "-1e999", "9".repeat(400), "[1, 1e999]", '{"max": 1e999}'])(
+  "refuses a number that is none: %s",
+  (text) => {
+    expect(() => read(text)).toThrow("no number that can be kept");
+  },
+);
+
+it("keeps as text what is in quotes", () => {
+  expect(read('"1e999"')).toBe("1e999");
+});
