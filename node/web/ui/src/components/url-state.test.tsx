@@ -1,10 +1,23 @@
 import { act, fireEvent, render, screen } from "@testing-library/react";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
-import { useTypedFilter } from "@/components/url-state";
+import { useFilter, useSetFilters, useTypedFilter } from "@/components/url-state";
 
 function Box() {
   const [text, setText] = useTypedFilter("text");
-  return <input aria-label="text" value={text} onChange={(event) => setText(event.target.value)} />;
+  const [type, setType] = useFilter("type");
+  const setFilters = useSetFilters();
+  return (
+    <>
+      <input aria-label="text" value={text} onChange={(event) => setText(event.target.value)} />
+      <input aria-label="type" value={type} onChange={(event) => setType(event.target.value)} />
+      <button type="button" onClick={() => setType(type)}>
+        same
+      </button>
+      <button type="button" onClick={() => setFilters({ from: "1h", to: "" })}>
+        lately
+      </button>
+    </>
+  );
 }
 
 beforeEach(() => {
@@ -31,4 +44,17 @@ it("follows the address where somebody goes on by a link", () => {
   act(() => history.pushState(null, "", "/list"));
   rest();
   expect([box().value, location.search]).toEqual(["", ""]);
+});
+
+it("makes a step of the history of what is chosen, and none of what is typed or the same", () => {
+  const before = history.length;
+  fireEvent.change(box(), { target: { value: "api" } });
+  rest();
+  expect(history.length).toBe(before);
+  fireEvent.change(screen.getByLabelText("type"), { target: { value: "builds" } });
+  expect([history.length, location.search]).toEqual([before + 1, "?text=api&type=builds"]);
+  fireEvent.click(screen.getByText("same"));
+  expect(history.length).toBe(before + 1);
+  fireEvent.click(screen.getByText("lately"));
+  expect([history.length, location.search]).toEqual([before + 2, "?text=api&type=builds&from=1h"]);
 });

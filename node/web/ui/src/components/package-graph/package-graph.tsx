@@ -17,7 +17,7 @@ import { useLayout } from "@/components/package-graph/use-layout";
 import { save } from "@/components/save";
 import { Loading } from "@/components/states";
 import { useToasts } from "@/components/toasts";
-import { useFilter } from "@/components/url-state";
+import { useFilter, useFilterInPlace } from "@/components/url-state";
 import { plural } from "@/format/format";
 import { pageColours } from "@/styles/colours";
 import "@/components/package-graph/package-graph.css";
@@ -46,7 +46,7 @@ export function PackageGraph({
   const [groups, setGroups] = useFilter("groups");
   const [view, setView] = useFilter("as", "drawing");
   const isList = hasList && view === "list";
-  const [text, setText] = useFilter("find");
+  const [text, setText] = useFilterInPlace("find");
   const [collapsed, setCollapsed] = useState<ReadonlySet<string>>(new Set());
   const [open, setOpen] = useState<ReadonlySet<string>>(new Set());
   const directories = useMemo(

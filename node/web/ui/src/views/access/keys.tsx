@@ -9,7 +9,7 @@ import { Choice, FilterBar, SearchBox } from "@/components/filters";
 import { NotAnswered } from "@/components/kept";
 import { Empty, Loading } from "@/components/states";
 import { type Column, Table } from "@/components/table";
-import { useFilter } from "@/components/url-state";
+import { useFilter, useFilterInPlace } from "@/components/url-state";
 import { dateTime } from "@/format/format";
 import { quoted } from "@/format/shell";
 import { NewKeyDialog } from "@/views/access/new-key";
@@ -28,7 +28,7 @@ const STATUSES = [
 /** The keys of programs: made, rotated, revoked. */
 export function Keys() {
   const [status, setStatus] = useFilter("status");
-  const [text, setText] = useFilter("q");
+  const [text, setText] = useFilterInPlace("q");
   const [making, setMaking] = useState(false);
   const [revoking, setRevoking] = useState<KnownKey | null>(null);
   const [rotating, setRotating] = useState<KnownKey | null>(null);

@@ -8,7 +8,7 @@ import { FilterBar, SearchBox } from "@/components/filters";
 import { NotAnswered } from "@/components/kept";
 import { Loading } from "@/components/states";
 import { type Column, Table } from "@/components/table";
-import { useFilter } from "@/components/url-state";
+import { useFilterInPlace } from "@/components/url-state";
 import { LinkDialog } from "@/views/access/link";
 import { NewAccountDialog } from "@/views/access/new-account";
 import { type Holder, RightsDialog } from "@/views/access/rights-dialog";
@@ -17,7 +17,7 @@ type Rights = Schema["Rights"];
 
 /** What the owner of each node and each account may do. */
 export function People() {
-  const [text, setText] = useFilter("q");
+  const [text, setText] = useFilterInPlace("q");
   const [shown, setShown] = useState<{ what: "rights" | "remove" | "link"; of: Holder } | null>(
     null,
   );

@@ -10,7 +10,7 @@ import { Choice, FilterBar, SearchBox } from "@/components/filters";
 import { NotAnswered } from "@/components/kept";
 import { Empty, Loading } from "@/components/states";
 import { type Column, Table } from "@/components/table";
-import { useFilter } from "@/components/url-state";
+import { useFilter, useFilterInPlace } from "@/components/url-state";
 import { Who } from "@/components/who";
 import { dateTime, plural } from "@/format/format";
 import { useAsOf } from "@/live/use-live";
@@ -32,7 +32,7 @@ const WAYS = [
 /** Who uses the nodes now, what they do, and showing them out. */
 export function Sessions() {
   const [way, setWay] = useFilter("way");
-  const [text, setText] = useFilter("q");
+  const [text, setText] = useFilterInPlace("q");
   const [kicked, setKicked] = useState<Presence | null>(null);
   const mayEnd = useMay("manage-access");
   const own = useSession().data?.id;

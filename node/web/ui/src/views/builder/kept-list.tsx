@@ -12,7 +12,7 @@ import { NotAnswered } from "@/components/kept";
 import { Empty, Loading } from "@/components/states";
 import { Table } from "@/components/table";
 import { useToasts } from "@/components/toasts";
-import { useFilter } from "@/components/url-state";
+import { useFilter, useFilterInPlace } from "@/components/url-state";
 import { quoted } from "@/format/shell";
 import { kept } from "@/views/builder/calls";
 import { TemplateDialog } from "@/views/builder/load-dialogs";
@@ -31,7 +31,7 @@ export function KeptList() {
   const mayDelete = useMay("delete-config");
   const toasts = useToasts();
   const [, go] = useLocation();
-  const [text, setText] = useFilter("text");
+  const [text, setText] = useFilterInPlace("text");
   const [kind, setKind] = useFilter("kind");
   const [asked, setAsked] = useState<{ what: "rename" | "delete" | "use"; saved: Saved } | null>(
     null,

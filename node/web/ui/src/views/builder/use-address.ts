@@ -1,6 +1,6 @@
 import { useEffect, useRef } from "react";
 import { useToasts } from "@/components/toasts";
-import { useFilter } from "@/components/url-state";
+import { useFilterInPlace } from "@/components/url-state";
 import { quoted } from "@/format/shell";
 import { kept } from "@/views/builder/calls";
 import * as store from "@/views/builder/store";
@@ -10,7 +10,7 @@ import * as store from "@/views/builder/store";
  * `config` of the address the same: a link opens it, and what is opened otherwise is named there.
  */
 export function useAddress(open: string): void {
-  const [wanted, name] = useFilter("config");
+  const [wanted, name] = useFilterInPlace("config");
   const shown = useRef(open);
   const toasts = useToasts();
   useEffect(() => {

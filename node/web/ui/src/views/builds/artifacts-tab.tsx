@@ -7,7 +7,7 @@ import { NotAnswered } from "@/components/kept";
 import { save } from "@/components/save";
 import { Empty, Loading } from "@/components/states";
 import { useToasts } from "@/components/toasts";
-import { useFilter } from "@/components/url-state";
+import { useFilter, useFilterInPlace } from "@/components/url-state";
 import { bytes, plural } from "@/format/format";
 import { keyOf } from "@/views/builds/tasks";
 import type { ShownBuild } from "@/views/builds/use-build";
@@ -16,7 +16,7 @@ type Made = Schema["TaskArtifacts"];
 
 /** The files that the tasks of a build made, and the papers that tell where they come from. */
 export default function ArtifactsTab({ build }: { build: ShownBuild }) {
-  const [text, setText] = useFilter("text");
+  const [text, setText] = useFilterInPlace("text");
   const [cursor, setCursor] = useFilter("cursor");
   const found = query.useQuery("get", "/api/build/{build_id}/artifacts", {
     params: {

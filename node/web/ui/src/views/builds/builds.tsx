@@ -10,7 +10,7 @@ import { Choice, FilterBar, SearchBox } from "@/components/filters";
 import { NotAnswered } from "@/components/kept";
 import { Empty, Loading } from "@/components/states";
 import { type Column, Table } from "@/components/table";
-import { useFilter, useTypedFilter } from "@/components/url-state";
+import { useFilter, useFilterInPlace, useTypedFilter } from "@/components/url-state";
 import { Who } from "@/components/who";
 import { byName, count, duration, plural } from "@/format/format";
 import { whoText } from "@/format/who";
@@ -28,7 +28,7 @@ const STATUSES = ["succeeded", "failed", "cancelled"] as const;
 
 /** All builds of all nodes: those that run, and those that are over. */
 export default function Builds() {
-  const [asking, setAsking] = useFilter("new");
+  const [asking, setAsking] = useFilterInPlace("new");
   const mayBuild = useMay("trigger-build");
   return (
     <>

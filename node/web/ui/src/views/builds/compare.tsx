@@ -6,7 +6,7 @@ import { Choice, FilterBar, SearchBox } from "@/components/filters";
 import { NotAnswered } from "@/components/kept";
 import { Empty, Loading } from "@/components/states";
 import { type Column, Table } from "@/components/table";
-import { useFilter, useSetFilters } from "@/components/url-state";
+import { useFilter, useFilterInPlace, useSetFilters } from "@/components/url-state";
 import { dateTime, duration } from "@/format/format";
 import { ViewHead } from "@/layout/frame";
 import { resultWords } from "@/views/builds/tasks";
@@ -77,7 +77,7 @@ function Comparison({ a, b }: { a: string; b: string }) {
   const found = query.useQuery("get", "/api/builds/compare", {
     params: { query: { before: a, after: b } },
   });
-  const [text, setText] = useFilter("text");
+  const [text, setText] = useFilterInPlace("text");
   const [only, setOnly] = useFilter("only");
   const command = `buildnet history ${quoted(a)} --compare ${quoted(b)}`;
   const problem = <NotAnswered asked={found} command={command} />;

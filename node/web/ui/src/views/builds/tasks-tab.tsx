@@ -4,7 +4,7 @@ import { Badge } from "@/components/badge";
 import { Choice, FilterBar, SearchBox } from "@/components/filters";
 import { LOOKS } from "@/components/package-graph/states";
 import { type Column, Table } from "@/components/table";
-import { useFilter } from "@/components/url-state";
+import { useFilter, useFilterInPlace } from "@/components/url-state";
 import { duration, plural } from "@/format/format";
 import { logsOf } from "@/views/builds/log-tasks";
 import { type BuildTask, type Names, nodeName, ORDER, resultWords } from "@/views/builds/tasks";
@@ -18,7 +18,7 @@ const PART = 50;
 export default function TasksTab({ build }: { build: ShownBuild }) {
   const [status, setStatus] = useFilter("status");
   const [node, setNode] = useFilter("node");
-  const [text, setText] = useFilter("text");
+  const [text, setText] = useFilterInPlace("text");
   const names = useNames();
   const nodes = [
     ...new Set(build.tasks.map((task) => nodeName(task.report, task.node, names))),

@@ -6,7 +6,7 @@ import { FilterBar, SearchBox } from "@/components/filters";
 import { NotAnswered } from "@/components/kept";
 import { Empty, Loading } from "@/components/states";
 import { type Column, Table } from "@/components/table";
-import { useFilter } from "@/components/url-state";
+import { useFilter, useFilterInPlace } from "@/components/url-state";
 import { duration, plural } from "@/format/format";
 import { quoted } from "@/format/shell";
 import { ViewHead } from "@/layout/frame";
@@ -34,7 +34,7 @@ export default function Trends() {
 
 /** `name`: of this package alone. */
 export function TrendsOf({ workspace, name }: { workspace: string | null; name: string | null }) {
-  const [text, setText] = useFilter("text");
+  const [text, setText] = useFilterInPlace("text");
   const found = query.useQuery("get", "/api/builds/trends", {
     params: {
       query: { ...(workspace && { workspace }), ...(name && { package: name }), builds: 100 },

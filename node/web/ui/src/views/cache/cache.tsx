@@ -8,7 +8,7 @@ import { NotAnswered } from "@/components/kept";
 import { MoreButton, usePages } from "@/components/pages";
 import { Empty, Loading } from "@/components/states";
 import { type Column, Table } from "@/components/table";
-import { useFilter, useTypedFilter } from "@/components/url-state";
+import { useFilter, useFilterInPlace, useTypedFilter } from "@/components/url-state";
 import { bytes, count, duration, shortId } from "@/format/format";
 import { ViewHead } from "@/layout/frame";
 import { CacheActions } from "@/views/cache/cache-actions";
@@ -42,7 +42,7 @@ export default function Cache() {
 function Results({ mayChange, onChanged }: { mayChange: boolean; onChanged: () => void }) {
   const [wanted] = useFilter("label");
   const [label, setLabel] = useTypedFilter("label");
-  const [shown, setShown] = useFilter("result");
+  const [shown, setShown] = useFilterInPlace("result");
   const list = usePages(["cache-actions", wanted], async (cursor) => {
     const asked = { limit: PART, ...(wanted && { label: wanted }), ...(cursor && { cursor }) };
     return (await api.GET("/api/cache/actions", { params: { query: asked } })).data;

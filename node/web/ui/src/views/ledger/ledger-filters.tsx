@@ -1,7 +1,13 @@
 import { X } from "lucide-react";
 import { useState } from "react";
 import { Choice, FilterBar, SearchBox } from "@/components/filters";
-import { useDraft, useFilter, useSetFilters, useTypedFilter } from "@/components/url-state";
+import {
+  useDraft,
+  useFilter,
+  useFilterInPlace,
+  useSetFilters,
+  useTypedFilter,
+} from "@/components/url-state";
 import { TYPE_CHOICES } from "@/views/ledger/entry-kind";
 
 const SINCE = [
@@ -90,8 +96,8 @@ function ActorBox({ actor, onChange }: { actor: string; onChange: (actor: string
 }
 
 function TimeFilter() {
-  const [from, setFrom] = useFilter("from");
-  const [to, setTo] = useFilter("to");
+  const [from, setFrom] = useFilterInPlace("from");
+  const [to, setTo] = useFilterInPlace("to");
   const setBoth = useSetFilters();
   const [isOpen, setOpen] = useState(false);
   const isShort = SINCE.some(([value]) => value === from);

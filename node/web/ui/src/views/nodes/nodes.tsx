@@ -4,7 +4,7 @@ import { Choice, FilterBar, SearchBox } from "@/components/filters";
 import { ProblemView } from "@/components/problem-view";
 import { Empty, Loading } from "@/components/states";
 import { inOrder } from "@/components/table";
-import { useFilter } from "@/components/url-state";
+import { useFilter, useFilterInPlace } from "@/components/url-state";
 import { ViewHead } from "@/layout/frame";
 import { usePoolNodes } from "@/live/pool-nodes";
 import { Admission } from "@/views/nodes/admission";
@@ -24,7 +24,7 @@ const STATUSES = ["", "online", "busy", "suspect", "offline", "drained"] as cons
 export default function Nodes() {
   const { nodes, error, isPending, refetch } = usePoolNodes();
   const mayManage = useMay("manage-nodes");
-  const [text, setText] = useFilter("text");
+  const [text, setText] = useFilterInPlace("text");
   const [status, setStatus] = useFilter("status");
   const [role, setRole] = useFilter("role");
   const [tag, setTag] = useFilter("tag");

@@ -1,7 +1,7 @@
 import type { Schema } from "@/api/client";
 import { FilterBar, SearchBox } from "@/components/filters";
 import { type Column, Table } from "@/components/table";
-import { useFilter } from "@/components/url-state";
+import { useFilterInPlace } from "@/components/url-state";
 
 type Package = Schema["WorkspacePackage"];
 const PART = 50;
@@ -14,7 +14,7 @@ export function PackageList({
   workspace: Schema["Workspace"];
   onSelect: (name: string) => void;
 }) {
-  const [text, setText] = useFilter("find");
+  const [text, setText] = useFilterInPlace("find");
   const neededBy = new Map<string, number>();
   for (const one of workspace.packages) {
     for (const need of one.dependencies) neededBy.set(need, (neededBy.get(need) ?? 0) + 1);

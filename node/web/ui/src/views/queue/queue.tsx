@@ -6,7 +6,7 @@ import { Choice, FilterBar, SearchBox } from "@/components/filters";
 import { NothingNow } from "@/components/nothing-now";
 import { ProblemView } from "@/components/problem-view";
 import { Empty, Loading } from "@/components/states";
-import { useFilter } from "@/components/url-state";
+import { useFilter, useFilterInPlace } from "@/components/url-state";
 import { Who } from "@/components/who";
 import { ViewHead } from "@/layout/frame";
 import { useFeedState } from "@/live/use-live";
@@ -26,7 +26,7 @@ export default function QueueView() {
   const queue = useQueue();
   const feed = useFeedState();
   const mayAll = useMay("manage-nodes");
-  const [text, setText] = useFilter("text");
+  const [text, setText] = useFilterInPlace("text");
   const [state, setState] = useFilter("state");
   const [priority, setPriority] = useFilter("priority");
   const [node, setNode] = useFilter("node");

@@ -4,7 +4,7 @@ import { Badge } from "@/components/badge";
 import { Choice, FilterBar, SearchBox } from "@/components/filters";
 import { NotAnswered } from "@/components/kept";
 import { Empty, Loading } from "@/components/states";
-import { useFilter } from "@/components/url-state";
+import { useFilter, useFilterInPlace } from "@/components/url-state";
 import { ViewHead } from "@/layout/frame";
 import { SettingRow } from "@/views/settings/setting-row";
 import "@/views/settings/settings.css";
@@ -20,7 +20,7 @@ const ORIGINS = [
 
 /** Every setting of this node: what counts, where it comes from, and changing it. */
 export default function Settings() {
-  const [text, setText] = useFilter("q");
+  const [text, setText] = useFilterInPlace("q");
   const [origin, setOrigin] = useFilter("from");
   const client = useQueryClient();
   const found = query.useQuery("get", "/api/node/config");
