@@ -119,7 +119,7 @@ def login_routes(service: NodeService) -> APIRouter:
         return {"success": True}
 
     @router.post("/ws-ticket", status_code=201)
-    @does(Action.VIEW_RESOURCES, answer=Ticket, tells_secret=True)
+    @does(Action.VIEW_BUILDS, answer=Ticket, tells_secret=True)  # as /ws: pages see why it refuses
     async def ticket(asking: Asking) -> dict[str, Any]:
         """A ticket for one WebSocket, as ``?ticket=…``: pages can't send more than an address, and
         cookies count for none."""

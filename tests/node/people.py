@@ -39,7 +39,8 @@ EVIL = {"origin": "https://evil.example", "sec-fetch-site": "cross-site"}
 
 
 class Keys:
-    """Keys: ``Bearer NAME``; ``boss`` and ``clerk`` are of admins, some are for little."""
+    """Keys: ``Bearer NAME``; ``boss`` and ``clerk`` are of admins, some are for little; ``shop`` for
+    one workspace."""
 
     ACTIONS: ClassVar = {
         "narrow": frozenset({Action.VIEW_RESOURCES}),
@@ -63,6 +64,7 @@ class Keys:
             body_sha256=sha256(b"").digest() if said == "bound" else None,
             rate=self.rate,
             problem=lambda: self.problem,
+            workspaces=frozenset({"shop"}) if said == "shop" else None,
         )
 
 

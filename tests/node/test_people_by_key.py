@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
 from tests.node.people import EVIL, PAGE, Around, Browser, Check, Node, running
 
 from buildnet.mesh.members.member_list import Rights
@@ -105,6 +106,22 @@ def test_a_ticket_counts_no_longer_than_its_session_s_key(check: Check) -> None:
         query = f"ticket={ticket}"
         answer = await node.ask("", "/ws", PAGE, scheme="ws", query=query)
         assert [each["type"] for each in answer.messages] == ["websocket.close"]
+
+    check(work)
+
+
+@pytest.mark.parametrize(
+    ("name", "lacks"), [("shop", "is for single workspaces"), ("narrow", "is not for view-builds")]
+)
+def test_who_may_not_be_told_events_gets_no_ticket_and_the_reason(
+    check: Check, name: str, lacks: str
+) -> None:
+    async def work(node: Node, around: Around) -> None:
+        made = await node.ask("POST", "/api/session", {**PAGE, "authorization": f"Bearer {name}"})
+        browser = Browser(node, made.cookie, made.body["csrf"])
+        answer = await browser.ask("POST", "/api/ws-ticket", browser.own())
+        assert answer.status == 403
+        assert lacks in answer.body["detail"]
 
     check(work)
 

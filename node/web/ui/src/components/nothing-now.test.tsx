@@ -2,7 +2,11 @@ import { render, screen } from "@testing-library/react";
 import { expect, it, vi } from "vitest";
 import { NothingNow } from "@/components/nothing-now";
 
-const feed = vi.hoisted(() => ({ status: "live", heardAt: null as number | null }));
+const feed = vi.hoisted(() => ({
+  status: "live",
+  heardAt: null as number | null,
+  refusal: null as object | null,
+}));
 
 vi.mock("@/live/use-live", () => ({
   useOfFeed: (part: (of: typeof feed) => unknown) => part(feed),
@@ -23,3 +27,9 @@ it.each<[string, number | null, string]>([
     expect(isFact).toBe(status === "live");
   },
 );
+
+it("says where nothing is told to who is logged in", () => {
+  Object.assign(feed, { status: "ended", heardAt: null, refusal: {} });
+  const { container } = render(<NothingNow title="Nothing runs" />);
+  expect(container.textContent).toContain("told nothing live");
+});

@@ -10,6 +10,8 @@ import { useOfFeed } from "@/live/use-live";
 export function NothingNow({ title, children }: { title: string; children?: ReactNode }) {
   const isTold = useOfFeed((feed) => feed.status === "live");
   const heardAt = useOfFeed((feed) => feed.heardAt);
+  const isRefused = useOfFeed((feed) => feed.refusal !== null);
+  if (isRefused) return <Empty title="Not known here: whoever is logged in is told nothing live" />;
   if (isTold) return <Empty title={title}>{children}</Empty>;
   if (heardAt === null) return <Empty title="Not known yet: this node has told nothing" />;
   return (

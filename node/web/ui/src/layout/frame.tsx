@@ -7,6 +7,7 @@ import { whoText } from "@/format/who";
 import { Boundary } from "@/layout/boundary";
 import { LiveStatus } from "@/layout/live-status";
 import { Mark } from "@/layout/mark";
+import { NotTold } from "@/layout/not-told";
 import { SessionMenu } from "@/layout/session-menu";
 import { ThemeButton } from "@/layout/theme";
 import { Titled } from "@/layout/title";
@@ -64,6 +65,7 @@ export function Frame({ session }: { session: Session }) {
       </header>
       <main id="main" className="main" tabIndex={-1} ref={main}>
         {session.warning && <div className="notice warn">{session.warning}</div>}
+        <NotTold />
         <Titled view={title ?? null}>
           <Boundary key={location}>
             {view !== undefined && !session.actions.includes(view.action) ? (

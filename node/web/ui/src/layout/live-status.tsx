@@ -9,17 +9,17 @@ const STALE_MS = 35_000;
 /** Whether what is shown is live, and how old it is if not; pauses and goes on. */
 export function LiveStatus() {
   const feed = useFeed();
-  const { status, paused, waiting, heardAt, reason } = useFeedState();
+  const { status, paused, waiting, heardAt, reason, refusal } = useFeedState();
   const words = paused
     ? `paused, ${plural(waiting, "change waits", "changes wait")}`
     : {
         connecting: "connecting",
         live: "live",
         lost: "connection lost, trying again",
-        ended: "ended",
+        ended: refusal === null ? "ended" : "not told live",
       }[status];
   const tone =
-    paused || status === "lost"
+    paused || status === "lost" || refusal !== null
       ? "warn"
       : status === "ended"
         ? "bad"
@@ -36,8 +36,8 @@ export function LiveStatus() {
           as of <Age at={heardAt} staleAfterMs={STALE_MS} />
         </span>
       )}
-      {status === "ended" && reason && <span className="small">{reason}</span>}
-      {status === "ended" && (
+      {status === "ended" && refusal === null && reason && <span className="small">{reason}</span>}
+      {status === "ended" && refusal === null && (
         <a
           className="button"
           href="/login"

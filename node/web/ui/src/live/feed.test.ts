@@ -158,6 +158,20 @@ describe("Feed", () => {
     expect(feed.getState()).toMatchObject({ status: "ended", reason: "the key was revoked" });
   });
 
+  it("ends where who is logged in may not be told, with what they lack", async () => {
+    const refusal = new Problem("the key is for single workspaces", "NOT_ALLOWED", 403);
+    surroundings.ticket = async () => {
+      throw refusal;
+    };
+    const refused = new Feed(surroundings);
+    refused.start();
+    const tried = timers.length;
+    for (let step = 0; step < 4; step += 1) await Promise.resolve();
+    expect(refused.getState()).toMatchObject({ status: "ended", refusal });
+    refused.check();
+    expect(timers).toHaveLength(tried);
+  });
+
   it("ends where nobody is logged in any more, and tries on where the node is away", async () => {
     const socket = await connected();
     socket.hear(snapshot);

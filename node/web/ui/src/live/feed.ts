@@ -14,6 +14,8 @@ export interface FeedState {
   heardAt: number | null;
   /** Why it is lost or ended. */
   reason: string | null;
+  /** Why nothing live is told to who is logged in; null: it is, or the connection is what fails. */
+  refusal: Problem | null;
   /** How often the node could not tell what happened while the connection was lost. */
   gaps: number;
 }
@@ -66,6 +68,7 @@ export class Feed {
     waiting: 0,
     heardAt: null,
     reason: null,
+    refusal: null,
     gaps: 0,
   };
   private readonly listeners = new Set<() => void>();
@@ -160,10 +163,13 @@ export class Feed {
     this.around.ticket().then(
       (ticket) => this.open(ticket),
       (thrown: unknown) => {
-        const { status, message } = Problem.from(thrown);
-        // Nobody is logged in any more: to try again changes nothing.
+        const problem = Problem.from(thrown);
+        const { status, message, code } = problem;
+        // Nobody is logged in any more, or may not be told: to try again changes nothing.
         if (status === 401) this.tell({ status: "ended", reason: message });
-        else this.lost(message);
+        else if (status === 403 && code !== "OTHER_SITE") {
+          this.tell({ status: "ended", reason: message, refusal: problem });
+        } else this.lost(message);
       },
     );
   }
