@@ -54,7 +54,10 @@ def history(
         typer.Option(help="With --trends (default: of the latest build), --flaky: of this one."),
     ] = None,
     status: Annotated[
-        str | None, typer.Option(help="Only running, succeeded, failed or cancelled builds.")
+        str | None,
+        typer.Option(
+            help="Only running, succeeded, failed, cancelled or unknown builds (ends nobody tells)."
+        ),
     ] = None,
     actor: Annotated[
         str | None,

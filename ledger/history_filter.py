@@ -11,13 +11,15 @@ from dataclasses import dataclass
 class Wanted:
     """None: whichever. ``workspaces``: of one of these; ``actor``: who asked for it; ``text``: it
     stands in the id, the workspace, who asked, or the packages and the task that were asked for,
-    in capitals or not."""
+    in capitals or not; ``went_to``: this node lost it, and a node with one of these ids went on
+    with it; where there are none: this node lost it to nobody. That is of its own record alone."""
 
     status: str | None = None
     workspaces: Collection[str] | None = None
     actor: str | None = None
     workspace: str | None = None
     text: str | None = None
+    went_to: Collection[str] | None = None
 
     def condition(self) -> tuple[str, list[object]]:
         """Return it as a condition of SQL, and its arguments."""
@@ -33,6 +35,11 @@ class Wanted:
         if self.workspaces is not None:
             where.append(f"workspace IN ({', '.join('?' * len(self.workspaces))})")
             arguments += self.workspaces
+        if self.went_to:
+            where.append(f"{_LOST_TO} IN ({', '.join('?' * len(self.went_to))})")
+            arguments += self.went_to
+        elif self.went_to is not None:
+            where.append(f"{_LOST_TO} IS NULL")
         if self.text:
             where.append(_SEARCHED)
             arguments.append(self.text)
@@ -42,6 +49,10 @@ class Wanted:
         return " AND ".join(where), arguments
 
 
+_LOST_TO = (
+    "CASE WHEN json_extract(durable, '$.state') IN ('elsewhere', 'ended elsewhere') "
+    "THEN json_extract(durable, '$.node') END"
+)
 # No build's row is read for it: an index has the number of what was asked for, and the id.
 _SEARCHED = "asking IN (SELECT number FROM askings WHERE instr(text, lower(?)))"
 PART_OF_ID = re.compile(r"[0-9a-f-]{1,64}", re.ASCII | re.IGNORECASE)

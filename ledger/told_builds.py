@@ -24,6 +24,8 @@ from buildnet.mesh.clock import milliseconds_of
 from buildnet.mesh.service.private_database import make_private
 
 _VERSION = 3
+UNKNOWN = "unknown"
+"""The status of a build whose end is not told, and whose node is away."""
 _ENDS = {"completed": "succeeded", "failed": "failed", "cancelled": "cancelled"}
 _MOST_PACKAGES = 4096
 _MOST_MS = 1e15
@@ -204,34 +206,56 @@ class ToldBuilds:
         ((build, *keys),) = rows
         return build, tuple(dict.fromkeys(map(bytes, keys)))
 
+    def running(self) -> list[str]:
+        """Return the ids of the builds whose end is not told."""
+        return [row[0] for row in self._rows("SELECT id FROM builds WHERE status='running'")]
+
+    def forget(self, builds: Iterable[str]) -> None:
+        """List some builds no more: this node has them on record."""
+        with self._lock, closing(self._transaction()) as connection:
+            for build in builds:
+                connection.execute("DELETE FROM builds WHERE id=?", (build,))
+            connection.execute("COMMIT")
+            self.version += 1
+
     def page(
-        self, *, limit: int, before: str | None, wanted: Wanted, drivers: Collection[int] | None
+        self,
+        *,
+        limit: int,
+        before: str | None,
+        wanted: Wanted,
+        drivers: Collection[int] | None,
+        away: Collection[int] = (),
     ) -> list[ToldBuild]:
         """Return up to ``limit`` builds, newest first, after the cursor ``before``; ``drivers``:
-        only of these, by their numbers.
+        only of these, by their numbers; ``away``: those that can't tell an end.
 
         Raises:
             UsageError: ``before`` is no cursor.
         """
-        where, arguments = _condition(wanted, drivers)
+        where, arguments = _condition(wanted, drivers, away)
         if before is not None:
             arguments += read_cursor(before)
             where += " AND (started_at, id) < (?, ?)"
         rows = self._rows(
-            "SELECT id, key, workspace, triggered_by, request, status, started_at, completed_at, "
+            f"SELECT id, key, workspace, triggered_by, request, {_status(away)}, started_at, "
             # The order of these is how SQLite goes about it: along the index, up to the limit.
-            "duration_ms, error FROM builds CROSS JOIN askings ON askings.number = asking "
+            "completed_at, duration_ms, error FROM builds "
+            "CROSS JOIN askings ON askings.number = asking "
             f"CROSS JOIN nodes ON nodes.number = driver WHERE {where} "
             "ORDER BY started_at DESC, id DESC LIMIT ?",
             (*arguments, limit),
         )
         return [_build(row) for row in rows]
 
-    def counts(self, wanted: Wanted, drivers: Collection[int] | None) -> dict[str, int]:
-        """Return how many builds there are of each status, whichever of these is wanted."""
-        where, arguments = _condition(replace(wanted, status=None), drivers)
+    def counts(
+        self, wanted: Wanted, drivers: Collection[int] | None, away: Collection[int] = ()
+    ) -> dict[str, int]:
+        """Return how many builds there are of each status, whichever of these is wanted. See
+        :meth:`page`."""
+        where, arguments = _condition(replace(wanted, status=None), drivers, away)
         rows = self._rows(
-            f"SELECT status, count(*) FROM builds WHERE {where} GROUP BY status", arguments
+            f"SELECT {_status(away)}, count(*) FROM builds WHERE {where} GROUP BY 1", arguments
         )
         return dict(rows)
 
@@ -405,15 +429,29 @@ class _Taking:
         return int(made.lastrowid or 0)
 
 
-def _condition(wanted: Wanted, drivers: Collection[int] | None) -> tuple[str, list[object]]:
+def _status(away: Collection[int]) -> str:
+    """Return a build's status as it is told while some nodes are away, as an expression of SQL."""
+    return f"CASE WHEN status = 'running' AND {_of(away)} THEN '{UNKNOWN}' ELSE status END"
+
+
+def _of(drivers: Collection[int]) -> str:
+    return f"driver IN ({', '.join(map(str, drivers))})"
+
+
+def _condition(
+    wanted: Wanted, drivers: Collection[int] | None, away: Collection[int]
+) -> tuple[str, list[object]]:
     """Return what is wanted as a condition of SQL, and its arguments."""
     where, arguments = ["started_at IS NOT NULL"], list[object]()
     if wanted.status is not None:
         where.append("status = ?")
-        arguments.append(wanted.status)
+        arguments.append("running" if wanted.status == UNKNOWN else wanted.status)
+        if wanted.status == UNKNOWN:
+            where.append(_of(away))
+        elif wanted.status == "running":
+            where.append(f"NOT {_of(away)}")
     if drivers is not None:
-        where.append(f"driver IN ({', '.join('?' * len(drivers))})")
-        arguments += drivers
+        where.append(_of(drivers))
     asked, of_asking = list[str](), list[object]()
     for column, value in (("triggered_by", wanted.actor), ("workspace", wanted.workspace)):
         if value is not None:

@@ -9,16 +9,17 @@ import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator, Collection
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from buildnet.ledger.history import BuildSummary
+from buildnet.ledger.history import ELSEWHERE, ENDED_ELSEWHERE, BuildSummary
 from buildnet.ledger.history_cursor import cursor_of
 from buildnet.ledger.history_filter import Wanted
 from buildnet.ledger.query import Cursor, Query
 from buildnet.ledger.told_builds import ToldBuild, ToldBuilds
 from buildnet.mesh.errors import BuildNetError, NotFoundError
+from buildnet.mesh.events import Status
 from buildnet.mesh.identity import node_id_of
 from buildnet.node.ledger_names import find_node, known_nodes
 from buildnet.node.ledger_tail import Told
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from buildnet.node.service import NodeService
 
 _BUILDS = Query(types=("build.*",))
+_LOST = (ELSEWHERE, ENDED_ELSEWHERE)
 _REST_S = 0.5
 """So long at the least until the ledger is looked at again."""
 _AGAIN_S = 30.0
@@ -164,12 +166,10 @@ class PoolBuilds:
         history, own = self._service.history, self._service.mesh.key
         numbers = await asyncio.to_thread(self._told.drivers) if self._is_of_this_cluster else {}
         key = None if node is None else self._key(node, numbers)
-        found, counts, following = list[PoolBuild](), Counter[str](), False
-        if key in (None, own):
-            page, more = await history.page(limit=limit, before=before, wanted=wanted)
-            following = more is not None
-            found += self._named(page)
-            counts.update(await history.counts(wanted))
+        mine = wanted if key is None else replace(wanted, went_to=self._went_to(key, own))
+        page, more = await history.page(limit=limit, before=before, wanted=mine)
+        found, following = self._named(page), more is not None
+        counts = Counter(await history.counts(mine))
         drivers = {
             number: driver
             for driver, number in numbers.items()
@@ -177,14 +177,20 @@ class PoolBuilds:
             and (nodes is None or node_id_of(self._current(driver)) in nodes)
         }
         if drivers and key != own:
+            taken_over = await history.known(await asyncio.to_thread(self._told.running))
+            if taken_over:  # by this node just now: the ledger does not tell so yet
+                await asyncio.to_thread(self._told.forget, taken_over)
             of = None if len(drivers) == len(numbers) else drivers.keys()
+            members = self._service.mesh.view().members
+            here = {one.key for one in members if one.status in (Status.ALIVE, Status.SUSPECT)}
+            away = [number for number, one in drivers.items() if self._current(one) not in here]
             asked = partial(self._told.page, limit=limit + 1, before=before, wanted=wanted)
             told, more_counts = await asyncio.gather(
-                asyncio.to_thread(asked, drivers=of),
-                asyncio.to_thread(self._told.counts, wanted, of),
+                asyncio.to_thread(asked, drivers=of, away=away),
+                asyncio.to_thread(self._told.counts, wanted, of, away),
             )
-            mine = {one.build.id for one in found}  # taken over by this node just now
-            found += self._named([one for one in told if one.id not in mine])
+            listed = {one.build.id for one in found}  # one that had ended may be gone on with
+            found += self._named([one for one in told if one.id not in listed])
             counts.update(more_counts)
         found.sort(key=lambda one: one.place, reverse=True)
         following = following or len(found) > limit
@@ -210,13 +216,31 @@ class PoolBuilds:
             )
         return self._current(bytes.fromhex(found.key))
 
+    def _went_to(self, key: bytes, own: bytes) -> tuple[str, ...]:
+        """Return the ids that the node with a key has and had, for it took over builds under any;
+        of this node's ``own``: none."""
+        if key == own:
+            return ()
+        view = self._service.mesh.view()
+        keys = {key, *(one.key for one in view.members), *(one.key for one in view.former)}
+        return tuple(node_id_of(one) for one in keys if self._current(one) == key)
+
     def _named(self, builds: list[BuildSummary] | list[ToldBuild]) -> list[PoolBuild]:
         view, own = self._service.mesh.view(), self._service.mesh.key
         names = {one.key: one.name for one in view.former}
         names |= {one.key: one.name for one in view.members}
+        keys = {node_id_of(key): key for key in names}
 
         def named(build: BuildSummary | ToldBuild) -> PoolBuild:
-            key = self._current(build.driver) if isinstance(build, ToldBuild) else own
+            if isinstance(build, ToldBuild):
+                key = self._current(build.driver)
+            elif build.durable and build.durable.node and build.durable.state in _LOST:
+                if build.durable.node not in keys:
+                    node = build.durable.node
+                    return PoolBuild(build, node, build.durable.node_name or node)
+                key = self._current(keys[build.durable.node])
+            else:
+                key = own
             identity = node_id_of(key)
             return PoolBuild(build, identity, names.get(key, identity))
 

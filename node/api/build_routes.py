@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response, StreamingResponse
@@ -14,6 +14,7 @@ from buildnet.node.api.answers.builds import (
     BuildReport,
     Builds,
     CancelledBuild,
+    ListedStatus,
     RecordedBuild,
 )
 from buildnet.node.api.blob_text import text_of
@@ -114,7 +115,7 @@ def build_routes(service: NodeService) -> APIRouter:
         asking: Asking,
         limit: Annotated[int, Query(ge=1, le=500)] = 20,
         cursor: Annotated[str | None, Query(max_length=128)] = None,
-        status: Literal["running", "succeeded", "failed", "cancelled"] | None = None,
+        status: ListedStatus | None = None,
         actor: Annotated[str | None, Query(max_length=128)] = None,
         workspace: Annotated[str | None, Query(max_length=256)] = None,
         node: Annotated[str | None, Query(min_length=1, max_length=128)] = None,
@@ -123,10 +124,11 @@ def build_routes(service: NodeService) -> APIRouter:
         """The builds of all nodes, newest first: this node's by its record, the others' by what the
         ledger tells of them; ``next`` is the cursor of the following page; ``node``: only those
         that this one drove, by its name or the beginning of its id; ``actor``, ``workspace``: only
-        those of this one; ``text``: only those that have it in their id, workspace, who asked, or
-        the packages and task asked for. ``counts``: how many of each status there are in all that
-        are else as asked for. ``estimates``: how good the estimates of the latest 20 builds of this
-        node (of this actor) were that had one."""
+        those of this one; ``text``: only those that have it in their id, workspace, who asked,
+        or the packages and task asked for. ``counts``: how many of each status there are in all
+        that are else as asked for; ``unknown``: nobody tells their end, and their node is away.
+        ``estimates``: how good the estimates of the latest 20 builds of this node (of this
+        actor) were that had one."""
         wanted = Wanted(status, asking.workspaces, actor, workspace, text)
         page = await service.pool_builds.page(
             limit=limit, before=cursor, wanted=wanted, node=node, nodes=asking.nodes

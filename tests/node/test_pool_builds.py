@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -14,11 +15,12 @@ from tests.ledger.entries import ANN, BOB, CLUSTER
 from tests.ledger.store_making import Scene
 from tests.node.test_ledger_tail import OneLedger
 
-from buildnet.ledger.history import History
+from buildnet.ledger.history import DURABLE, ELSEWHERE, ENDED_ELSEWHERE, Durability, History
 from buildnet.ledger.history_filter import ALL, Wanted
 from buildnet.ledger.store.store import LedgerStore
 from buildnet.ledger.told_builds import ToldBuilds
 from buildnet.mesh.errors import NotFoundError
+from buildnet.mesh.events import Status
 from buildnet.mesh.identity import node_id_of
 from buildnet.mesh.testing import key_number
 from buildnet.node.ledger_tail import LedgerTail
@@ -27,6 +29,19 @@ from buildnet.node.service import NodeService
 
 ME, FORMER = (key_number(number).public_key for number in (3, 4))
 BEGAN = store_making.START / 65536000
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A member as this node sees it."""
+
+    key: bytes
+    name: str
+    away: set[bytes]
+
+    @property
+    def status(self) -> Status:
+        return Status.DEAD if self.key in self.away else Status.ALIVE
 
 
 class Node:
@@ -42,8 +57,9 @@ class Node:
         cluster = SimpleNamespace(local=SimpleNamespace(members=self.members))
         self.one.cluster = cluster  # type: ignore[attr-defined]
         named = [(ME, "me"), (ANN.public_key, "ann"), (BOB.public_key, "bob")]
+        self.away: set[bytes] = set()
         view = SimpleNamespace(
-            members=[SimpleNamespace(key=key, name=name) for key, name in named],
+            members=[Seen(key, name, self.away) for key, name in named],
             former=[SimpleNamespace(key=FORMER, name="former")],
         )
         service = SimpleNamespace(
@@ -57,10 +73,10 @@ class Node:
         self.history = history
         self.builds = PoolBuilds(cast(NodeService, service))
 
-    async def told(self, build: str, who: Any = ANN) -> None:
+    async def told(self, build: str, who: Any = ANN, *, ends: bool = True) -> None:
         """Write down that a build of another node began and ended."""
         asked: dict[str, Any] = {"workspace": "shop", "task": "build", "packages": []}
-        for what, data in (("started", asked), ("completed", {"duration_ms": 5})):
+        for what, data in (("started", asked), ("completed", {"duration_ms": 5}))[: 1 + ends]:
             self.scene.add(who, type=f"build.{what}", entity=f"build:{build}", data=data)
         await self.one.keep(self.scene.keep())
         await self.one.keep(self.scene.seal())
@@ -196,6 +212,70 @@ def test_what_this_node_took_over_is_listed_once(
             ("b1", "me"),
             ("a1", "me"),
         ]
+
+    using(tmp_path, work, monkeypatch)
+
+
+def test_a_build_is_counted_once_when_this_node_has_taken_it_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(node: Node) -> None:
+        await node.told("a1", ends=False)
+        assert (await node.until(1)).counts == {"running": 1}
+        await node.own("a1", 1.0)  # on record before the ledger tells so
+        await node.history.finish(
+            "a1", status="succeeded", completed_at=BEGAN + 1, duration_ms=1, error=None, packages=()
+        )
+        found = await node.page()
+        assert [(one.node, one.build.status) for one in found.builds] == [("me", "succeeded")]
+        assert found.counts == {"succeeded": 1}
+        assert ids(await node.page(wanted=Wanted(status="running"))) == []
+
+    using(tmp_path, work, monkeypatch)
+
+
+def test_what_another_node_went_on_with_is_of_that_node(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(node: Node) -> None:
+        bob = node_id_of(BOB.public_key)
+        await node.own("m1", 1)
+        await node.history.mark("m1", Durability(ENDED_ELSEWHERE, bob, "bob", 1))
+        await node.own("m2", 2)
+        await node.history.mark("m2", Durability(ELSEWHERE, "ab" * 8, "gone", 1))
+        await node.own("m3", 3)
+        await node.history.mark("m3", Durability(DURABLE, bob, "bob"))
+        await node.own("m4", 4)
+        shown = [(one.build.id, one.node) for one in (await node.page()).builds]
+        assert shown == [("m4", "me"), ("m3", "me"), ("m2", "gone"), ("m1", "bob")]
+        await node.told("b1", BOB)
+        await node.until(5)
+        of_bob, mine = await node.page(node="bob"), await node.page(node="me")
+        assert (set(ids(of_bob)), of_bob.counts) == ({"b1", "m1"}, {"succeeded": 1, "running": 1})
+        assert (ids(mine), mine.counts) == (["m4", "m3"], {"running": 2})
+
+    using(tmp_path, work, monkeypatch)
+
+
+def test_a_build_whose_node_is_away_does_not_count_as_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(node: Node) -> None:
+        await node.told("a1", ends=False)
+        await node.told("a2")
+        await node.told("b1", BOB, ends=False)
+        await node.until(3)
+        node.away.add(ANN.public_key)
+        found = await node.page()
+        shown = {one.build.id: one.build.status for one in found.builds}
+        assert shown == {"a1": "unknown", "a2": "succeeded", "b1": "running"}
+        assert found.counts == {"unknown": 1, "succeeded": 1, "running": 1}
+        for status, build in (("unknown", "a1"), ("running", "b1")):
+            asked = await node.page(wanted=Wanted(status=status))
+            assert [(one.build.id, one.build.status) for one in asked.builds] == [(build, status)]
+        node.away.clear()
+        assert (await node.page()).counts == {"succeeded": 1, "running": 2}
+        assert ids(await node.page(wanted=Wanted(status="unknown"))) == []
 
     using(tmp_path, work, monkeypatch)
 

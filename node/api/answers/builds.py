@@ -12,6 +12,7 @@ from buildnet.node.api.answers.reports import PackageReport, ToldError
 from buildnet.pool.attempts import Attempt
 
 BuildStatus = Literal["running", "succeeded", "failed", "cancelled"]
+ListedStatus = Literal["running", "succeeded", "failed", "cancelled", "unknown"]
 
 
 class Choice(Answer):
@@ -164,8 +165,9 @@ class AskedInShort(Answer):
 
 
 class ListedBuild(Answer):
-    """A build of the list. ``node_id``, ``node``: who drives it, or drove it last; of all that are
-    in this node's record, this node. Of a build of another one it has what the ledger tells:
+    """A build of the list. ``node_id``, ``node``: who drives it, or drove it last: this node, or
+    who went on with what this node lost. ``status`` ``unknown``: nobody tells that it ended, and
+    its node is away. Of a build of another one it has what the ledger tells:
     ``root``, ``durable``, ``phases`` and the estimate are null then, whether it had them or not;
     ``GET /api/build/{name}`` asks that node.
     ``packages``: always empty here."""
@@ -177,7 +179,7 @@ class ListedBuild(Answer):
     workspace: str
     root: str | None
     request: RequestedBuild | AskedInShort
-    status: BuildStatus
+    status: ListedStatus
     started_at: float
     completed_at: float | None
     duration_ms: float | None
@@ -205,7 +207,7 @@ class Builds(Page):
 
     complete: bool
     builds: list[ListedBuild]
-    counts: dict[BuildStatus, int]
+    counts: dict[ListedStatus, int]
     estimates: EstimateQuality
 
 

@@ -186,5 +186,8 @@ function driverOf(
     return `${durable.node_name ?? durable.node ?? "another node"} (it took over)`;
   }
   const { name, isHere } = homeOf(build, nodes);
+  if (durable !== null && durable.state === "ended elsewhere") {
+    return `${durable.node_name ?? durable.node ?? "another node"} (it began on ${name})`;
+  }
   return isHere ? `${name} (this node)` : name;
 }
