@@ -30,6 +30,7 @@ while [ $i -lt {LINES} ]; do
 done
 echo made > out.txt
 """
+LONG_NAME = "n" * 200
 QUIET = "echo one; echo two; printf thr; while :; do printf e; sleep 0.3; done"
 FAILS = "echo first words; echo 'the reason: no more paper' >&2; exit 3"
 EVIL = """printf 'nul \\000 turned \\342\\200\\256around\\n'
@@ -53,6 +54,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     scripts = {
         **{"printer": PRINTS, "failing": FAILS, "evil": EVIL, "talker": TALKS},
         "quiet": QUIET,
+        LONG_NAME: "echo made > out.txt; echo an end",
         "noisy": f"seq -f 'line %.0f of very many, in words that fill a row' {MANY_LINES}; exit 3",
     }
     packages = [
@@ -137,6 +139,20 @@ def test_a_running_build_is_followed_until_one_scrolls_up(
         page.get_by_label("Output of", exact=True).select_option(label="talker#build (running)")
         expect(log).to_contain_text("step")
         expect(log).not_to_contain_text("talker#build │")
+
+
+@pytest.mark.parametrize("size", [{"width": 1280, "height": 800}, WIDE, PHONE])
+def test_the_end_that_is_followed_is_in_the_window(
+    visiting: Visiting, node: Node, workspace: Path, size: ViewportSize
+) -> None:
+    visit = visiting(viewport=size)
+    visit.log_in()
+    visit.page.set_default_timeout(15_000)
+    with talking(node, workspace) as build_id:
+        page = open_log(visit, build_id)
+        expect(page.get_by_text("following the end")).to_be_in_viewport(ratio=1)
+        expect(log_of(page).locator(".log-row").last).to_be_in_viewport()
+        visit.picture(f"log-end-{size['width']}")
 
 
 def test_who_comes_late_sees_what_was_printed_before_and_how_it_goes_on(
@@ -282,6 +298,15 @@ def test_what_failed_is_opened_at_its_end(owner: Visit, node: Node, workspace: P
     expect(page.get_by_label("Output of", exact=True)).to_have_value("failing#build")
     expect(log_of(page).get_by_text("the reason: no more paper")).to_be_in_viewport()
     owner.picture("build-log-failed")
+
+
+def test_a_long_name_of_a_package_keeps_the_log_within_the_window(
+    owner: Visit, node: Node, workspace: Path
+) -> None:
+    page = open_log(owner, built(node, workspace, LONG_NAME))
+    expect(log_of(page)).to_contain_text("an end")
+    owner.picture("log-long-name")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_hostile_output_is_shown_and_does_nothing(

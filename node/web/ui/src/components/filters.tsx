@@ -83,14 +83,14 @@ export function Choice({
   // An address may name what is no choice (any more): it filters all the same, and is shown.
   if (!pairs.some(([key]) => key === value)) pairs.push([value, value]);
   return (
-    <div className="row" style={{ flexWrap: "nowrap", minWidth: 0 }}>
+    <div className="row" style={{ flexWrap: "nowrap", minWidth: 0, maxWidth: "100%" }}>
       <label htmlFor={id} className="soft small">
         {label}
       </label>
       <select
         id={id}
         className="input"
-        style={{ width: "auto", minWidth: 0, flex: "0 1 auto" }}
+        style={{ width: "auto", minWidth: 0, maxWidth: "24rem", flex: "0 1 auto" }}
         value={value}
         onChange={(event) => onChange(event.target.value)}
       >

@@ -1,5 +1,5 @@
 import { render, screen } from "@testing-library/react";
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import { Excerpt } from "@/components/log-viewer/excerpt";
 
 const E = "\u001b";
@@ -23,4 +23,11 @@ it("has the colours of the rows before its first one", () => {
   const found = shown(lines.join("\n"));
   expect(found.textContent).toBe(lines.slice(1).join("\n"));
   expect(found.querySelectorAll(".ink-red")).toHaveLength(20);
+});
+
+it("begins at its end: there the error stands", () => {
+  const height = vi.spyOn(HTMLElement.prototype, "scrollHeight", "get").mockReturnValue(900);
+  shown("one\nerror: two");
+  expect(screen.getByRole("region").scrollTop).toBe(900);
+  height.mockRestore();
 });

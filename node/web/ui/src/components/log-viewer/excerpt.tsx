@@ -1,4 +1,4 @@
-import { Fragment } from "react";
+import { Fragment, useLayoutEffect, useRef } from "react";
 import { Pen } from "@/components/log-viewer/ink";
 import { LogCode } from "@/components/log-viewer/log-code";
 import { parse } from "@/components/log-viewer/log-line";
@@ -18,6 +18,11 @@ export function Excerpt({
   label: string;
   lines?: number;
 }) {
+  const box = useRef<HTMLElement>(null);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another output has another end
+  useLayoutEffect(() => {
+    if (box.current) box.current.scrollTop = box.current.scrollHeight;
+  }, [output, most]);
   let pen = Pen.PLAIN;
   const lines = output.split("\n").map((raw) => {
     const line = parse(raw, pen);
@@ -27,6 +32,7 @@ export function Excerpt({
   const first = Math.max(0, lines.length - most);
   return (
     <section
+      ref={box}
       className="excerpt"
       // biome-ignore lint/a11y/noNoninteractiveTabindex: what is scrolled needs the keyboard
       tabIndex={0}

@@ -23,6 +23,7 @@ import {
   rowPixels,
   useEnd,
   useForgotten,
+  useInWindow,
   useNamedLine,
   useScrolled,
 } from "@/components/log-viewer/use-scrolling";
@@ -41,6 +42,7 @@ export function LogViewer({
   text,
   label,
   isLive,
+  isMain = false,
   beginsAt = isLive ? "end" : "begin",
   download,
   elsewhere,
@@ -51,6 +53,8 @@ export function LogViewer({
   label: string;
   /** Whether more may come: then its end can be followed. */
   isLive: boolean;
+  /** Whether the window is brought to it when it is opened, past what stands above. */
+  isMain?: boolean;
   beginsAt?: "begin" | "end";
   /** Where the whole of it can be had, as it was kept. */
   download?: string;
@@ -62,6 +66,7 @@ export function LogViewer({
   const version = useLogVersion(text);
   const lines = useMemo(() => new LogLines(text), [text]);
   const pixels = useMemo(rowPixels, []);
+  const viewer = useRef<HTMLDivElement>(null);
   const scroll = useRef<HTMLDivElement>(null);
   const searchBox = useRef<HTMLInputElement>(null);
   const lineBox = useRef<HTMLInputElement>(null);
@@ -90,6 +95,7 @@ export function LogViewer({
   useLayoutEffect(() => rows.measure(), [isWrapped]);
   useEnd(scroll, follows && !isPlain, version, rows.getTotalSize());
   useForgotten(scroll, text, pixels);
+  useInWindow(viewer, isMain, isLive, text.rows);
   const notGoing = useNamedLine(text, version, range, goTo);
 
   const search = useSearch(text, version, goTo);
@@ -131,7 +137,11 @@ export function LogViewer({
 
   return (
     // biome-ignore lint/a11y/noStaticElementInteractions: the browser's own search sees a few rows
-    <div className="log-viewer" onKeyDown={searchInside}>
+    <div
+      ref={viewer}
+      className={isPlain ? "log-viewer" : `log-viewer fits${isLive ? " grows" : ""}`}
+      onKeyDown={searchInside}
+    >
       <LogTools
         search={search}
         onFind={find}

@@ -21,6 +21,25 @@ export function useEnd(scroll: Scrolled, follows: boolean, version: number, size
   }, [scroll, follows, version, size]);
 }
 
+const WINDOW_ROWS = 60;
+
+/**
+ * Bring all of the viewer into the window when it is opened (`wanted`): at once where it is as high
+ * as it will be (`grows`), else until so many rows have come as a window holds.
+ */
+export function useInWindow(viewer: Scrolled, wanted: boolean, grows: boolean, rows: number): void {
+  const isDone = useRef(!wanted);
+  useEffect(() => {
+    if (isDone.current || (!grows && rows === 0)) return;
+    // After the page has gone to its top: it does so for each view that is come to.
+    const frame = requestAnimationFrame(() => {
+      isDone.current = grows || rows >= WINDOW_ROWS;
+      viewer.current?.scrollIntoView({ block: "start" });
+    });
+    return () => cancelAnimationFrame(frame);
+  }, [viewer, grows, rows]);
+}
+
 /** Keep in sight what is looked at while rows above it are forgotten. */
 export function useForgotten(scroll: Scrolled, text: LogText, pixels: number): void {
   const before = useRef({ text, rows: text.droppedRows });

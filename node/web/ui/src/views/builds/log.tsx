@@ -91,6 +91,7 @@ export default function BuildLog({
         text={text ?? NOTHING}
         label={source === null ? `output of build ${id.slice(0, 12)}` : `output of ${source.key}`}
         isLive={isLive}
+        isMain
         elsewhere={elsewhere}
         beginsAt={isLive || source?.state === "failed" ? "end" : "begin"}
         {...(isWhole && source !== null && { download: logAddress(id, source) })}

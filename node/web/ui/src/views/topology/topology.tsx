@@ -4,7 +4,7 @@ import { Age } from "@/components/age";
 import { NotAnswered } from "@/components/kept";
 import { Empty, Loading } from "@/components/states";
 import { Tabs, useTab } from "@/components/tabs";
-import { useFilter } from "@/components/url-state";
+import { useFilterInPlace } from "@/components/url-state";
 import { byName } from "@/format/format";
 import { ViewHead } from "@/layout/frame";
 import { usePoolNodes } from "@/live/pool-nodes";
@@ -38,7 +38,7 @@ export default function Topology() {
   const asOf = useAsOf(pool);
   const { nodes } = usePoolNodes();
   const tab = useTab(TABS);
-  const [selected, select] = useFilter("node");
+  const [selected, select] = useFilterInPlace("node");
   const connections = pool.data?.connections as Schema["Connection"][] | undefined;
   const links = useMemo(
     () => new Links(connections ?? [], pool.dataUpdatedAt),
