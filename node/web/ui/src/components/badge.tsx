@@ -19,7 +19,7 @@ const STATUS: Record<string, readonly [Tone, LucideIcon]> = {
   online: ["good", CircleCheck],
   succeeded: ["good", CircleCheck],
   verified: ["good", CircleCheck],
-  active: ["good", CircleCheck],
+  valid: ["good", CircleCheck],
   excellent: ["good", CircleCheck],
   busy: ["busy", CirclePlay],
   running: ["busy", CirclePlay],

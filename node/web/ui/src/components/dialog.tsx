@@ -100,14 +100,19 @@ export function FormDialog({
   );
 }
 
-/** Asks before something is destroyed or somebody is shut out: the name has to be typed. */
+/**
+ * Asks before something is destroyed or somebody is shut out: the name has to be typed, but for what
+ * is one's own and can be had again (`isOwn`): then the title names it.
+ */
 export function ConfirmByName({
   name,
+  isOwn = false,
   children,
   ...rest
 }: {
   title: string;
   name: string;
+  isOwn?: boolean;
   verb: string;
   command?: string;
   act: () => Promise<unknown>;
@@ -117,20 +122,22 @@ export function ConfirmByName({
 }) {
   const [typed, setTyped] = useState("");
   return (
-    <FormDialog {...rest} danger ready={seen(typed) === seen(name)}>
+    <FormDialog {...rest} danger ready={isOwn || seen(typed) === seen(name)}>
       <div>{children}</div>
-      <label className="field">
-        <span>
-          Type <strong>{name}</strong> to go on
-        </span>
-        <input
-          className="input"
-          autoComplete="off"
-          spellCheck={false}
-          value={typed}
-          onChange={(event) => setTyped(event.target.value)}
-        />
-      </label>
+      {!isOwn && (
+        <label className="field">
+          <span>
+            Type <strong>{name}</strong> to go on
+          </span>
+          <input
+            className="input"
+            autoComplete="off"
+            spellCheck={false}
+            value={typed}
+            onChange={(event) => setTyped(event.target.value)}
+          />
+        </label>
+      )}
     </FormDialog>
   );
 }

@@ -29,6 +29,7 @@ type Own = "value" | "onChange";
 export function TextField({
   label,
   hint,
+  maxLength,
   onChange,
   ...input
 }: {
@@ -37,9 +38,21 @@ export function TextField({
   value: string;
   onChange: (value: string) => void;
 } & Omit<ComponentProps<"input">, Own>) {
+  const { length } = input.value;
+  // Not the input's own limit: that would cut off silently what is pasted.
+  const tooLong =
+    maxLength !== undefined && length > maxLength
+      ? `${length} characters are too many: ${maxLength} at most`
+      : "";
   return (
-    <Field label={label} hint={hint}>
-      <input className="input" {...input} onChange={(event) => onChange(event.target.value)} />
+    <Field label={label} hint={tooLong === "" ? hint : <strong role="alert">{tooLong}</strong>}>
+      <input
+        className="input"
+        {...input}
+        ref={(shown) => shown?.setCustomValidity(tooLong)}
+        aria-invalid={tooLong !== ""}
+        onChange={(event) => onChange(event.target.value)}
+      />
     </Field>
   );
 }

@@ -119,7 +119,7 @@ function columns(
       sort: (row) => row.status,
       cell: (row) => (
         <>
-          <StatusBadge status={row.status === "valid" ? "active" : row.status} />
+          <StatusBadge status={row.status} />
           {row.status === "valid" && row.problem && <div className="small">{row.problem}</div>}
           {row.reason && <div className="soft small">{row.reason}</div>}
         </>

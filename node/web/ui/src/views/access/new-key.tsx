@@ -23,7 +23,7 @@ export function NewKeyDialog({
   onMade: (key: Schema["NewKey"]) => void;
 }) {
   const [name, setName] = useState("");
-  const [rights, setRights] = useState<Schema["Rights"]>("builder");
+  const [rights, setRights] = useState<Schema["Rights"]>("observer");
   const [days, setDays] = useState<(typeof LIFETIMES)[number][0]>("30");
   const [scope, setScope] = useState("");
   const scopes = scope.split(/[\s,]+/).filter(Boolean);
@@ -48,7 +48,7 @@ export function NewKeyDialog({
     >
       <TextField
         label="Name"
-        hint="What it is for, such as ci or review-agent."
+        hint="What it is for, such as ci or review-agent; 64 characters at most."
         required
         maxLength={64}
         value={name}

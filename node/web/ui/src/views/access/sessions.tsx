@@ -13,6 +13,7 @@ import { type Column, Table } from "@/components/table";
 import { useFilter, useFilterInPlace } from "@/components/url-state";
 import { Who } from "@/components/who";
 import { dateTime, plural } from "@/format/format";
+import { whoText } from "@/format/who";
 import { useAsOf } from "@/live/use-live";
 import { useRefetchOn } from "@/live/use-refetch";
 import { comesFrom } from "@/views/access/comes-from";
@@ -35,7 +36,7 @@ export function Sessions() {
   const [text, setText] = useFilterInPlace("q");
   const [kicked, setKicked] = useState<Presence | null>(null);
   const mayEnd = useMay("manage-access");
-  const own = useSession().data?.id;
+  const session = useSession().data;
   const client = useQueryClient();
   const found = query.useQuery(
     "get",
@@ -78,15 +79,16 @@ export function Sessions() {
         <Table
           caption="Who uses the nodes"
           cards
-          columns={columns(own ?? null, mayEnd ? setKicked : null)}
+          columns={columns(session?.id ?? null, mayEnd ? setKicked : null)}
           rows={rows}
           keyOf={(row) => `${row.node_id ?? ""} ${row.id}`}
         />
       )}
       {kicked && (
         <ConfirmByName
-          title="End a session"
+          title={`End the session of ${whoText(kicked.actor)}`}
           name={kicked.actor}
+          isOwn={kicked.actor === session?.actor}
           verb="End it"
           command={`buildnet session kick ${kicked.id}`}
           act={async () => {

@@ -2,7 +2,7 @@ import { Ban, Download, GitCompare, RotateCcw, TrendingUp } from "lucide-react";
 import { useState } from "react";
 import { Link } from "wouter";
 import { api } from "@/api/client";
-import { useMay } from "@/api/session";
+import { useMay, useSession } from "@/api/session";
 import { ConfirmByName } from "@/components/dialog";
 import { useToasts } from "@/components/toasts";
 import { shortId } from "@/format/format";
@@ -15,6 +15,7 @@ export function BuildActions({ build }: { build: ShownBuild }) {
   const mayCancel = useMay("cancel-build");
   const mayBuild = useMay("trigger-build");
   const start = useStart();
+  const self = useSession().data?.actor;
   const toasts = useToasts();
   const said = build.told ?? build.live.begun;
   const failed = new Set(
@@ -90,7 +91,8 @@ export function BuildActions({ build }: { build: ShownBuild }) {
       )}
       {cancelling && (
         <ConfirmByName
-          title={`Cancel build ${shortId(build.id)}`}
+          title={`Cancel build ${shortId(build.id)} of ${said?.workspace ?? "a workspace"}`}
+          isOwn={said !== null && said?.triggered_by === self}
           name={said?.workspace ?? build.id}
           verb="Cancel the build"
           command={`buildnet queue cancel ${build.id}`}

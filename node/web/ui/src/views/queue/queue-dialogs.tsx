@@ -1,4 +1,5 @@
 import { useState } from "react";
+import { useSession } from "@/api/session";
 import { ConfirmByName, FormDialog } from "@/components/dialog";
 import { Who } from "@/components/who";
 import { shortId } from "@/format/format";
@@ -14,10 +15,12 @@ export function CancelDialog({
   onCancel: (build: QueuedBuild) => void;
   onClose: () => void;
 }) {
+  const self = useSession().data?.actor;
   return (
     <ConfirmByName
       title={`Cancel the build of ${build.workspace} (${shortId(build.id)})?`}
       name={build.workspace}
+      isOwn={build.actor === self}
       verb="Cancel the build"
       command={`buildnet queue cancel ${shortId(build.id)}`}
       act={async () => onCancel(build)}
