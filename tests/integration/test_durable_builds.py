@@ -6,8 +6,10 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -145,6 +147,43 @@ def test_a_build_goes_on_where_its_node_is_killed(trio: Cluster, tmp_path: Path)
     assert not list((keeper.home.directory / "requests").glob("*"))
     kinds = until(lambda: ended_kinds(asked, build_id))
     assert kinds == ["build.started", "build.taken_over", "build.completed"]
+    for node in trio.members:  # one build, with one status and one driver
+        assert until(partial(listed_as, node, build_id, "succeeded")) == keeper.name
+        assert listed_by(node, text=build_id)["counts"] == {"succeeded": 1}
+        assert listed_by(node, status="running")["builds"] == []
+        by_node = [
+            listed_by(node, text=build_id, node=one.name)["counts"] for one in (asked, keeper)
+        ]
+        assert by_node == [{}, {"succeeded": 1}]
+
+
+def listed_by(by: Node, /, **asked: str) -> dict[str, Any]:
+    found: dict[str, Any] = by.get(f"/api/builds?{urlencode(asked)}")
+    return found
+
+
+def listed_as(node: Node, build_id: str, status: str) -> str | None:
+    """Return who drives a build that a node lists once, with that status."""
+    found = [one for one in listed_by(node)["builds"] if one["build_id"] == build_id]
+    return found[0]["node"] if [one["status"] for one in found] == [status] else None
+
+
+def test_a_build_whose_node_is_lost_does_not_run_for_ever(trio: Cluster, tmp_path: Path) -> None:
+    asked, other, _ = trio.members
+    building = Building(asked, chains(tmp_path / "w", "u", "sleep 600"), local_only=True)
+    building.until_started(1)
+    build_id = event(building, "build_started")["build_id"]
+    until(lambda: listed_as(other, build_id, "running"))
+    asked.kill()
+    assert until(lambda: listed_as(other, build_id, "unknown")) == asked.name
+    assert listed_by(other)["counts"] == {"unknown": 1}
+    assert listed_by(other, status="running")["builds"] == []
+    (one,) = listed_by(other, status="unknown")["builds"]
+    assert (one["build_id"], one["status"]) == (build_id, "unknown")
+    assert "unknown" in other("history").out
+    asked.start()
+    assert until(lambda: listed_as(other, build_id, "cancelled")) == asked.name
+    assert listed_by(other)["counts"] == {"cancelled": 1}
 
 
 def ended_kinds(node: Node, build_id: str) -> list[str] | None:
