@@ -149,10 +149,11 @@ def _is_within(key: str, section: str | None) -> bool:
 
 
 def _shown(one: dict[str, Any]) -> str:
-    text = _plain(one["value"])
+    text = one.get("text") or _plain(one["value"])
     if "next_start" not in one:
         return text
-    return f"{text} (from the next start: {_plain(one['next_start'])})"
+    then = one.get("next_start_text") or _plain(one["next_start"])
+    return f"{text} (from the next start: {then})"
 
 
 def _plain(value: object) -> str:

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from buildnet.mesh.suggest import suggest
 from buildnet.node.scan.runtimes import RUNTIMES
 from buildnet.node.scan.tools import TOOLS
-from buildnet.pool.quantity import QuantityError, parse_bytes, parse_duration_s
+from buildnet.pool.quantity import (
+    QuantityError,
+    bytes_text,
+    duration_text,
+    parse_bytes,
+    parse_duration_s,
+)
 from buildnet.pool.strict_model import expected
 
 _HOURS = re.compile(r"([01]\d|2[0-3]):[0-5]\d-(([01]\d|2[0-3]):[0-5]\d|24:00)", re.ASCII)
@@ -124,6 +131,18 @@ def _known_program(name: str) -> str:
             "unknown_program", "unknown tool {name}", {"name": name, "hint": suggest(name, known)}
         )
     return name
+
+
+def with_unit(field: FieldInfo, value: object) -> str | None:
+    """Return the value of a setting as ``node.yaml`` takes it, where it is a duration or a size:
+    ``3d``, ``64 MB``; else None."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    parts = get_args(field.annotation)  # of one that may be None
+    marks = [*field.metadata, *(mark for part in parts for mark in get_args(part)[1:])]
+    if BeforeValidator(_duration) in marks:
+        return duration_text(value)
+    return bytes_text(int(value)) if BeforeValidator(_size) in marks else None
 
 
 AbsolutePath = Annotated[Path, BeforeValidator(_absolute_path)]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from buildnet.mesh.errors import BuildNetError
 from buildnet.node.config import NodeConfig, load_config
+from buildnet.node.config_values import with_unit
 from buildnet.node.in_force import InForce, is_live
 from buildnet.node.setting_help import SETTING_HELP
 from buildnet.pool.yaml_document import YamlDocument, load_yaml
@@ -20,13 +22,16 @@ from buildnet.pool.yaml_document import YamlDocument, load_yaml
 class SettingView:
     """One setting; values are plain data of JSON. ``origin``: ``default``, ``node.yaml:LINE``,
     ``start option`` or ``server update``. ``next_start``: what counts then, if that is something
-    else, in a list of one; else empty."""
+    else, in a list of one; else empty. ``text``, ``next_text``: durations and sizes with their
+    unit, as ``node.yaml`` takes them; of others None."""
 
     key: str
     value: Any
     origin: str
     live: bool
     next_start: tuple[Any, ...] = ()
+    text: str | None = None
+    next_text: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON shows it."""
@@ -37,7 +42,9 @@ class SettingView:
             "origin": self.origin,
             "live": self.live,
             "help": SETTING_HELP[self.key],
+            "text": self.text,
             **then,
+            **({} if self.next_text is None else {"next_start_text": self.next_text}),
         }
 
 
@@ -50,6 +57,7 @@ def settings_view(in_force: InForce) -> tuple[SettingView, ...]:
     found = []
     for key, value in now.items():
         steps = tuple(key.split("."))
+        field = _field(in_force.config, steps)
         origin, live = "default", is_live(key)
         if document is not None and _is_given(document, steps):
             origin = f"{path.name}:{document.line(steps)}"
@@ -60,7 +68,9 @@ def settings_view(in_force: InForce) -> tuple[SettingView, ...]:
             value, origin = options[key], "start option"
         elif later[key] != written[key]:
             then = (later[key],)
-        found.append(SettingView(key, value, origin, live, then))
+        text = with_unit(field, value)
+        next_text = with_unit(field, then[0]) if then else None
+        found.append(SettingView(key, value, origin, live, then, text, next_text))
     return tuple(found)
 
 
@@ -72,6 +82,13 @@ def _leaves(section: BaseModel, above: str = "") -> Iterator[tuple[str, Any]]:
             yield from _leaves(value, f"{above}{name}.")
         else:
             yield f"{above}{name}", plain[name]
+
+
+def _field(section: BaseModel, steps: Sequence[str]) -> FieldInfo:
+    *above, last = steps
+    for step in above:
+        section = getattr(section, step)
+    return type(section).model_fields[last]
 
 
 def _file(path: Path) -> tuple[YamlDocument | None, NodeConfig | None]:

@@ -178,10 +178,12 @@ async def running_node(
     options: StartOptions, home: Home, config: NodeConfig
 ) -> AsyncIterator[tuple[NodeService, Runtime]]:
     """Start a node on a locked home and stop it at the end of the context."""
+    listen = None if options.listen is None else parse_address(options.listen)
     given = {
         "node_name": options.name,
         "node_role": options.role,
-        "network.listen_address": options.listen,
+        "network.listen_address": None if listen is None else listen.host,
+        "network.listen_port": None if listen is None else listen.port,
         "log.format": options.log_format,
     }
     said = {key: value for key, value in given.items() if value is not None}

@@ -57,7 +57,7 @@ class InForce:
         file: Path,
         config_file: Path,
         written: NodeConfig,
-        options: Mapping[str, str] = MappingProxyType({}),
+        options: Mapping[str, str | int] = MappingProxyType({}),
     ) -> None:
         self._file = file
         self.config_file = config_file

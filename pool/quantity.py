@@ -98,6 +98,14 @@ def bytes_text(count: int) -> str:
     return f"{count} B"
 
 
+def duration_text(seconds: float) -> str:
+    """Return a duration exactly, in the largest unit that needs no fraction: ``90m``, ``3d``."""
+    for unit in ("d", "h", "m"):
+        if seconds and seconds % _SECONDS[unit] == 0:
+            return f"{seconds / _SECONDS[unit]:.0f}{unit}"
+    return f"{seconds:.9f}".rstrip("0").rstrip(".") + "s"
+
+
 def bytes_below(count: int) -> str:
     """Return a size for people, no more than it is, with a tenth at most: ``23.5 GB``."""
     for power, unit in ((4, "TB"), (3, "GB"), (2, "MB"), (1, "KB")):

@@ -39,8 +39,8 @@ EVIL = {"origin": "https://evil.example", "sec-fetch-site": "cross-site"}
 
 
 class Keys:
-    """Keys: ``Bearer NAME``; ``boss`` and ``clerk`` are of admins, some are for little; ``shop`` for
-    one workspace."""
+    """Keys: ``Bearer NAME``; ``boss`` and ``clerk`` are of admins, some are for little; ``shop``
+    for one workspace."""
 
     ACTIONS: ClassVar = {
         "narrow": frozenset({Action.VIEW_RESOURCES}),

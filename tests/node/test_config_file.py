@@ -217,7 +217,10 @@ def test_each_setting_tells_where_it_comes_from(tmp_path: Path) -> None:
     file = tmp_path / "node.yaml"
     file.write_text(WRITTEN)
     in_force = InForce(
-        tmp_path / "terms", file, load_config(file), {"network.listen_address": "[::1]:80"}
+        tmp_path / "terms",
+        file,
+        load_config(file),
+        {"network.listen_address": "::1", "network.listen_port": 81},
     )
     in_force.say(Terms(max_commands=2))
     found = views(in_force)
@@ -226,6 +229,32 @@ def test_each_setting_tells_where_it_comes_from(tmp_path: Path) -> None:
     assert found["workers.timeout"].origin == "node.yaml:6"
     assert found["cache.max_gb"] == SettingView("cache.max_gb", 20.0, "default", True)
     assert found["network.listen_address"].origin == "start option"
+    assert found["network.listen_port"].value == 81
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "text"),
+    [
+        ("scheduling.hold_outputs", 72 * 3600, "3d"),
+        ("workers.timeout", "90m", "90m"),
+        ("workers.timeout", 0.25, "0.25s"),
+        ("workers.output_limit", "64 MB", "64 MB"),
+        ("workers.memory", "1.5 GB", "1536 MB"),
+        ("network.bulk_limit", 1024**2 + 1, "1048577 B"),
+        ("ledger.retention", "30d", "30d"),
+        ("cache.max_gb", 5, None),
+    ],
+)
+def test_durations_and_sizes_are_told_as_they_are_written(
+    tmp_path: Path, key: str, value: Any, text: str | None
+) -> None:
+    file = tmp_path / "node.yaml"
+    in_force = InForce(tmp_path / "terms", file, change(file, key, value))
+    found = views(in_force)[key]
+    assert found.text == text
+    if text is not None:  # it can be written back
+        before = load_config(file)
+        assert change(file, key, text) == before
 
 
 def test_what_counts_from_the_next_start_is_told_beside_what_counts_now(tmp_path: Path) -> None:
@@ -237,6 +266,7 @@ def test_what_counts_from_the_next_start_is_told_beside_what_counts_now(tmp_path
     in_force.look()
     found = views(in_force)
     assert (found["workers.timeout"].value, found["workers.timeout"].next_start) == (600, (3600,))
+    assert (found["workers.timeout"].text, found["workers.timeout"].next_text) == ("10m", "1h")
     assert (found["cache.max_gb"].value, found["cache.max_gb"].next_start) == (5, ())
     file.write_text("workers: [")
     in_force.look()

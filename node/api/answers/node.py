@@ -104,15 +104,18 @@ class Stopping(Success):
 
 
 class Setting(Answer):
-    """One setting; ``help``: what it is for; ``next_start``: what counts from then on, where that
-    is something else."""
+    """One setting; ``help``: what it is for; ``text``: a duration or size with its unit, as
+    ``node.yaml`` takes it, of others null; ``next_start``: what counts from then on, where that
+    is something else, and ``next_start_text`` the same with its unit."""
 
     key: str
     value: Any
     origin: str
     live: bool
     help: str
+    text: str | None
     next_start: Any = None
+    next_start_text: str | None = None
 
 
 class NodeSettings(Page):

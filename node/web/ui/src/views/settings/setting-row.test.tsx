@@ -53,3 +53,18 @@ it("sends no number that is none", async () => {
   expect(screen.getByRole("alert").textContent).toContain("1e999 is no number that can be kept");
   expect(put).not.toHaveBeenCalled();
 });
+
+it("shows a duration with its unit, and offers it so, and says how a list is written", async () => {
+  const shown = (one: object) => (
+    <Toasts>
+      <SettingRow setting={{ ...setting, ...one }} onChanged={async () => {}} />
+    </Toasts>
+  );
+  const { rerender } = render(shown({ value: 259200, text: "3d" }));
+  expect(screen.getByText("3d")).toBeDefined();
+  await userEvent.click(change());
+  expect(screen.getByRole("textbox")).toHaveProperty("value", "3d");
+  expect(screen.queryByText(/A list is written/)).toBeNull();
+  rerender(shown({ value: ["a"], text: null }));
+  expect(screen.getByText(/A list is written/)).toBeDefined();
+});

@@ -39,7 +39,7 @@ export function SettingRow({
       setBusy(false);
     }
   };
-  const value = written(setting.value);
+  const value = setting.text ?? written(setting.value);
   return (
     <div className="setting">
       <div className="name">
@@ -58,7 +58,8 @@ export function SettingRow({
         {value === "" ? <span className="soft">not set</span> : <code>{value}</code>}
         {setting.next_start != null && (
           <div className="small">
-            from the next start on: <code>{written(setting.next_start)}</code>
+            from the next start on:{" "}
+            <code>{setting.next_start_text ?? written(setting.next_start)}</code>
           </div>
         )}
       </span>
@@ -93,6 +94,11 @@ export function SettingRow({
               onKeyDown={(event) => event.key === "Escape" && setText(null)}
             />
             <span className="soft small">
+              {Array.isArray(setting.value) && (
+                <>
+                  A list is written <code>["one", "two"]</code>.{" "}
+                </>
+              )}
               Left empty, it goes out of the file and the default counts.
             </span>
           </label>
