@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from buildnet.node.service import NodeService
 
 _BUILDS = Query(types=("build.*",))
+_HERE = (Status.ALIVE, Status.SUSPECT)
 _LOST = (ELSEWHERE, ENDED_ELSEWHERE)
 _REST_S = 0.5
 """So long at the least until the ledger is looked at again."""
@@ -72,9 +73,10 @@ class PoolBuilds:
         self._complete = False
 
     @property
-    def version(self) -> int:
-        """Counts up with what the ledger tells of builds."""
-        return self._told.version
+    def version(self) -> object:
+        """Another one once the ledger tells more of builds, or nodes that drove some went or came:
+        equal as long as the list is the same."""
+        return self._told.version, self._here()
 
     # --- what the ledger tells -----------------------------------------------------------------
 
@@ -181,8 +183,7 @@ class PoolBuilds:
             if taken_over:  # by this node just now: the ledger does not tell so yet
                 await asyncio.to_thread(self._told.forget, taken_over)
             of = None if len(drivers) == len(numbers) else drivers.keys()
-            members = self._service.mesh.view().members
-            here = {one.key for one in members if one.status in (Status.ALIVE, Status.SUSPECT)}
+            here = self._here()
             away = [number for number, one in drivers.items() if self._current(one) not in here]
             asked = partial(self._told.page, limit=limit + 1, before=before, wanted=wanted)
             told, more_counts = await asyncio.gather(
@@ -202,6 +203,10 @@ class PoolBuilds:
     @property
     def _is_of_this_cluster(self) -> bool:
         return self._cluster == self._service.mesh.cluster.local.members.cluster_id
+
+    def _here(self) -> frozenset[bytes]:
+        members = self._service.mesh.view().members
+        return frozenset(one.key for one in members if one.status in _HERE)
 
     def _current(self, key: bytes) -> bytes:
         return self._service.mesh.cluster.local.members.current(key)

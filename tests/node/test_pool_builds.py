@@ -265,7 +265,10 @@ def test_a_build_whose_node_is_away_does_not_count_as_running(
         await node.told("a2")
         await node.told("b1", BOB, ends=False)
         await node.until(3)
+        before = node.builds.version
+        assert node.builds.version == before
         node.away.add(ANN.public_key)
+        assert node.builds.version != before
         found = await node.page()
         shown = {one.build.id: one.build.status for one in found.builds}
         assert shown == {"a1": "unknown", "a2": "succeeded", "b1": "running"}
