@@ -53,8 +53,9 @@ class Timings:
         self._parts.setdefault(task, []).append(part)
 
     def waits(self, task: TaskId) -> None:
-        """Take note that a task's command could run from now on, and waits for a place."""
-        self._waits[task] = time.monotonic_ns()
+        """Take note that a task's command could run from now on, and waits for a place; one that
+        waits already, and had a place in vain, has waited since before."""
+        self._waits.setdefault(task, time.monotonic_ns())
 
     def begins(self, task: TaskId) -> None:
         """Take note that a task's command has its place."""

@@ -45,6 +45,19 @@ def test_a_command_waits_until_it_begins_even_if_that_is_heard_later() -> None:
     assert queue.end_us <= execution.at_us
 
 
+def test_who_had_a_place_in_vain_has_waited_all_the_time() -> None:
+    timings = Timings()
+    timings.waits(CORE)
+    between = time.monotonic_ns()
+    timings.waits(CORE)  # its turn came while the build was paused
+    timings.begins(CORE)
+    timeline = timings.of(CORE, [])
+    assert timeline is not None
+    (queue,) = timeline.parts
+    assert timeline.began_ns - timings.anchor_ns <= between
+    assert queue.name == QUEUE
+
+
 def test_what_waited_in_vain_has_a_queue_alone() -> None:
     timings = Timings()
     timings.waits(CORE)
