@@ -187,6 +187,8 @@ def _one(console: Console, client: Client, build: dict[str, Any]) -> None:
     if build["error"]:
         message = build["error"]["message"] if isinstance(build["error"], dict) else build["error"]
         console.print(f"[red]{escaped(message)}[/red]")
+    for notice in build.get("notices") or ():
+        console.print(f"[cyan]note:[/cyan] {escaped(notice)}")
     table = Listing(
         "package",
         "status",

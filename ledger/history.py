@@ -61,7 +61,7 @@ class BuildSummary:
     """One build; times are unix seconds, ``packages`` the per-package records as they were told,
     ``durable`` is None for a build that only this node ever had to do with; ``phases``: how many
     milliseconds each took, None: that was not measured; ``estimate``: how long it was expected to
-    take, None: it was not."""
+    take, None: it was not; ``notices``: what people were told besides."""
 
     id: str
     workspace: str
@@ -76,6 +76,7 @@ class BuildSummary:
     durable: Durability | None = None
     phases: dict[str, float | None] | None = None
     estimate: dict[str, Any] | None = None
+    notices: tuple[str, ...] = ()
     packages: tuple[dict[str, Any], ...] = ()
 
 
@@ -208,6 +209,7 @@ class History:
         unchanged: Unchanged | None = None,
         phases: Mapping[str, float | None] | None = None,
         estimate: Mapping[str, Any] | None = None,
+        notices: Sequence[str] = (),
     ) -> None:
         """Record how a build ended; on disk when this returns.
 
@@ -217,11 +219,13 @@ class History:
         same = None if unchanged is None else unchanged.as_json()
         told = None if phases is None else json.dumps(phases)
         expected = None if estimate is None else json.dumps(estimate)
+        said = json.dumps(list(notices)) if notices else None
+        fields = (status, completed_at, duration_ms, error, same, told, expected, said)
         async with self._transaction():
             await self._connection.execute(
                 "UPDATE builds SET status=?, completed_at=?, duration_ms=?, error=?, unchanged=?, "
-                "phases=?, estimate=? WHERE id=?",
-                (status, completed_at, duration_ms, error, same, told, expected, build_id),
+                "phases=?, estimate=?, notices=? WHERE id=?",
+                (*fields, build_id),
             )
             await self._connection.executemany(
                 "INSERT INTO build_packages (build_id, position, record) VALUES (?, ?, ?)",
@@ -401,6 +405,7 @@ _COLUMNS = (
     "durable",
     "phases",
     "estimate",
+    "notices",
 )
 _SELECTED = ", ".join(_COLUMNS)
 
@@ -414,6 +419,7 @@ def _summary(row: Any, packages: tuple[dict[str, Any], ...] = ()) -> BuildSummar
     fields["phases"] = None if phases is None else json.loads(phases)
     estimate = fields["estimate"]
     fields["estimate"] = None if estimate is None else json.loads(estimate)
+    fields["notices"] = tuple(json.loads(fields["notices"] or "[]"))
     return BuildSummary(**fields, packages=packages)
 
 

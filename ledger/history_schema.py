@@ -14,7 +14,7 @@ import aiosqlite
 
 from buildnet.mesh.errors import BuildNetError
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 
 class HistoryError(BuildNetError):
@@ -65,7 +65,8 @@ _TABLES = (
     durable TEXT,
     phases TEXT,
     estimate TEXT,
-    asking INTEGER
+    asking INTEGER,
+    notices TEXT
 )""",
     """CREATE TABLE IF NOT EXISTS build_packages (
     build_id TEXT NOT NULL REFERENCES builds(id) ON DELETE CASCADE,
@@ -77,13 +78,15 @@ _TABLES = (
 )
 # Since version 2: which build's packages are this one's too, and with what in their records; since
 # version 3: which other node has the request; since version 4: how long its phases took;
-# since version 5: how long it was expected to take; since version 6: the number of what was asked.
+# since version 5: how long it was expected to take; since version 6: the number of what was asked;
+# since version 7: what people were told besides.
 _COLUMNS_SINCE = {
     2: "unchanged TEXT",
     3: "durable TEXT",
     4: "phases TEXT",
     5: "estimate TEXT",
     6: "asking INTEGER",
+    7: "notices TEXT",
 }
 _NUMBER_ALL = (
     f"INSERT INTO askings (text) SELECT DISTINCT {_asking('builds')} FROM builds",
@@ -118,7 +121,7 @@ async def prepare(connection: aiosqlite.Connection, path: Path) -> None:
     for statement in (
         *(f"ALTER TABLE builds ADD COLUMN {column}" for column in added),
         *_TABLES,
-        *(_NUMBER_ALL if version else ()),
+        *(_NUMBER_ALL if 0 < version < 6 else ()),
         *_INDEXES,
         f"PRAGMA user_version={SCHEMA_VERSION}",
     ):

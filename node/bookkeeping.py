@@ -151,6 +151,7 @@ class Bookkeeping:
                 if same is not None and build.unchanged
                 else None,
                 phases=build.phases.as_dict(),
+                notices=build.progress.notices,
             )
         except BuildNetError as failure:
             return failure

@@ -40,6 +40,7 @@ def recorded(build: BuildSummary) -> dict[str, Any]:
     entry["build_id"] = entry.pop("id")
     entry["durable"] = None if build.durable is None else asdict(build.durable)
     entry["packages"] = list(build.packages)
+    entry["notices"] = list(build.notices)
     estimate, took_ms = build.estimate, build.duration_ms
     entry["estimated_ms"] = None if estimate is None else estimate["estimated_ms"]
     is_good = build.status == Status.SUCCEEDED

@@ -6,12 +6,14 @@ nothing twice for speed, until no host was lost for a while.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 TOGETHER_S = 30.0
 """Losses within so long count together."""
 CALM_S = 30.0
 """After so long without another one all is as before."""
+_MOST_NAMED = 10
 
 
 @dataclass(slots=True)
@@ -38,6 +40,10 @@ class Losses:
         self._careful_until = None
         return True
 
+    def has(self, worker: bytes) -> bool:
+        """Tell whether a worker was lost before."""
+        return worker in self._lost_at
+
     @property
     def is_careful(self) -> bool:
         """Whether it is."""
@@ -46,3 +52,15 @@ class Losses:
     def slots(self, leased: int) -> int:
         """Return how many of so many slots on other hosts are used."""
         return (leased + 1) // 2 if self.is_careful else leased
+
+
+def told(name: str, after_s: float, commands: Collection[str]) -> str:
+    """Say that a worker was lost, so long after the build began, and what ran there."""
+    some = sorted(commands)[:_MOST_NAMED]
+    more = len(commands) - len(some)
+    named = ", ".join(some) + (f" and {more} more" if more else "")
+    if not some:
+        what = "it ran no command of this build then"
+    else:
+        what = f"{named} {'runs' if len(commands) == 1 else 'run'} again elsewhere"
+    return f"{name} was lost after {after_s:.0f} s: {what}"

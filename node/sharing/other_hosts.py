@@ -28,7 +28,7 @@ from buildnet.pool.build import Ready
 from buildnet.pool.demand import Want
 from buildnet.pool.holdings import telling
 from buildnet.pool.leases import Amount
-from buildnet.pool.losses import Losses
+from buildnet.pool.losses import Losses, told
 from buildnet.pool.messages.lending import MAX_OWNERS, MAX_WANTS
 from buildnet.pool.placement import AS_USUAL, Case, Host, Needs, Preferences, objection, ranked
 from buildnet.pool.tree import DirectoryTree
@@ -41,12 +41,14 @@ MAX_ELSEWHERE = 128
 
 @dataclass(slots=True, eq=False)
 class OtherHost:
-    """One slot of another host, for one command that needs ``needs``. ``is_over``: the slot has
-    nothing to do with it any more, even if what it made is still to be taken in."""
+    """One slot of another host, for one command, of ``task``, that needs ``needs``. ``is_over``: it
+    has nothing to do with it any more, even if what it made is still to be taken in."""
 
     hosts: OtherHosts
     lease: Borrowed
     needs: Needs = field(default_factory=Needs)
+    task: TaskId | None = None
+    is_lost: bool = False
     is_over: bool = False
 
     @property
@@ -116,6 +118,7 @@ class OtherHosts:
     on_notice: Callable[[str], None] = lambda text: None
     losses: Losses = field(default_factory=Losses)
     attempts: defaultdict[TaskId, Attempts] = field(default_factory=lambda: defaultdict(Attempts))
+    _began: float = field(default_factory=time.monotonic)
     _reserved: tuple[Want, ...] = ()
     _placed: Counter[bytes] = field(default_factory=Counter)
     _running: set[OtherHost] = field(default_factory=set)
@@ -137,6 +140,7 @@ class OtherHosts:
 
     def lost(self, owner: bytes, left: int) -> None:
         """Take note that a worker is lost; so many are left, this node included."""
+        self._tell_lost(owner)
         careful = self.losses.lost(owner, left, time.monotonic())
         if left == 1:
             self.on_notice("all other nodes are lost: the build goes on here")
@@ -144,6 +148,16 @@ class OtherHosts:
             self.on_notice(
                 "half of the nodes or more were lost: fewer commands run on others until it is calm"
             )
+
+    def _tell_lost(self, owner: bytes) -> None:
+        """Tell that a worker is lost which ran commands, the first time that this is heard."""
+        ran = [one for one in self._running if one.lease.owner == owner and not one.is_lost]
+        if ran or (owner in self._placed and not self.losses.has(owner)):
+            for one in ran:
+                one.is_lost = True
+            after_s = time.monotonic() - self._began
+            names = {str(one.task) for one in ran if one.task is not None}
+            self.on_notice(told(self.borrowing.borrower.name_of(owner), after_s, names))
 
     def tick(self, now: float) -> None:
         """See whether it is calm again."""
@@ -322,7 +336,7 @@ class OtherHosts:
         best = ranked(hosts, self._case(prepared, hosts), self.preferences, self.known.experience)
         if not best or best[0].is_here:
             return None
-        return OtherHost(self, leases[best[0].key])
+        return OtherHost(self, leases[best[0].key], task=prepared.task.id)
 
     def placed(self, host: OtherHost | None, needs: Needs) -> None:
         """Take note that a command runs on a slot from now on; None: on one of this node."""

@@ -348,7 +348,7 @@ def test_unchanged_packages_are_told_by_the_builds_before(tmp_path: Path) -> Non
     assert (third.status, third.triggered_by, third.duration_ms) == ("succeeded", "bob", 0.5)
 
 
-@pytest.mark.parametrize("version", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("version", [1, 2, 3, 4, 5, 6])
 def test_a_record_of_an_earlier_version_is_taken_over(tmp_path: Path, version: int) -> None:
     path = tmp_path / "h.db"
     using(path, lambda history: record(history, "abc123", 5.0, "succeeded"))
@@ -363,16 +363,32 @@ def test_a_record_of_an_earlier_version_is_taken_over(tmp_path: Path, version: i
     assert using(path, lambda history: history.counts(named)) == {"succeeded": 2}
 
 
+def test_what_people_were_told_of_a_build_stands_in_its_record(tmp_path: Path) -> None:
+    path = tmp_path / "h.db"
+
+    async def go(history: History) -> None:
+        await record(history, "quiet", 5.0, "succeeded")
+        await record(history, "told", 6.0, "running")
+        end: dict[str, Any] = {"completed_at": 7.0, "duration_ms": 1.0, "error": None}
+        await history.finish("told", status="succeeded", packages=(), notices=["b is lost"], **end)
+
+    using(path, go)
+    assert using(path, lambda history: history.build("told")).notices == ("b is lost",)
+    assert using(path, lambda history: history.build("quiet")).notices == ()
+
+
 def make_older(connection: sqlite3.Connection, version: int) -> None:
     """Make a record what an earlier version wrote."""
-    for trigger in ("builds_asked", "builds_handed_over"):
-        connection.execute(f"DROP TRIGGER {trigger}")
-    for index in ("started", "status"):
-        connection.execute(f"DROP INDEX idx_builds_{index}")
-    connection.execute("DROP TABLE askings")
-    connection.execute("CREATE INDEX idx_builds_started ON builds(started_at DESC, id)")
-    connection.execute("CREATE INDEX idx_builds_status ON builds(status)")
-    for column in ("asking", "estimate", "phases", "durable", "unchanged")[: 6 - version]:
+    if version < 6:
+        for trigger in ("builds_asked", "builds_handed_over"):
+            connection.execute(f"DROP TRIGGER {trigger}")
+        for index in ("started", "status"):
+            connection.execute(f"DROP INDEX idx_builds_{index}")
+        connection.execute("DROP TABLE askings")
+        connection.execute("CREATE INDEX idx_builds_started ON builds(started_at DESC, id)")
+        connection.execute("CREATE INDEX idx_builds_status ON builds(status)")
+    columns = ("notices", "asking", "estimate", "phases", "durable", "unchanged")
+    for column in columns[: 7 - version]:
         connection.execute(f"ALTER TABLE builds DROP COLUMN {column}")
     connection.execute(f"PRAGMA user_version={version}")
     connection.commit()

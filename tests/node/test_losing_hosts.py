@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -14,7 +15,7 @@ from buildnet.node.sharing.borrower import Borrowed, Borrower
 from buildnet.node.sharing.known_hosts import KnownHosts
 from buildnet.node.sharing.needs import needs_of
 from buildnet.node.sharing.other_hosts import OtherHosts
-from buildnet.pool.losses import CALM_S
+from buildnet.pool.losses import CALM_S, told
 from buildnet.pool.placement import Host
 from buildnet.pool.workspace import Task
 
@@ -25,7 +26,7 @@ class Build:
     """A build with two leases of each of three other workers."""
 
     def __init__(self) -> None:
-        member = SimpleNamespace(role="worker", rights=Rights.BUILDER)
+        member = SimpleNamespace(name="nc2", role="worker", rights=Rights.BUILDER)
         self.links = dict.fromkeys((A, B, C))
         local: Any = SimpleNamespace(
             key=ME,
@@ -86,6 +87,45 @@ def test_half_of_the_nodes_lost_makes_careful_until_it_is_calm() -> None:
         assert len(build.notices) == 2
 
     asyncio.run(go())
+
+
+def test_a_loss_names_once_the_commands_that_run_again() -> None:
+    async def go() -> None:
+        build = Build()
+        for name in ("p003", "p007"):
+            prepared = Prepared(Task(name, "build", name, "run"), None, {})
+            needs = needs_of(prepared)
+            host = build.hosts.choose(prepared, needs, here_is_free=False, used=(B, C))
+            assert host is not None
+            build.hosts.placed(host, needs)
+        build.lose(A)
+        (notice,) = build.notices
+        assert re.fullmatch(r"nc2 was lost after \d+ s: p003, p007 run again elsewhere", notice)
+
+    asyncio.run(go())
+
+
+def test_the_loss_of_who_has_run_commands_is_told_even_if_none_is_lost() -> None:
+    async def go() -> None:
+        build = Build()
+        prepared = Prepared(Task("p", "build", "p", "run"), None, {})
+        needs = needs_of(prepared)
+        host = build.hosts.choose(prepared, needs, here_is_free=False, used=(B, C))
+        assert host is not None
+        build.hosts.placed(host, needs)
+        build.hosts.end(host)
+        build.lose(A)
+        (notice,) = build.notices
+        assert notice.endswith("it ran no command of this build then")
+
+    asyncio.run(go())
+
+
+def test_few_of_many_lost_commands_are_named() -> None:
+    text = told("b", 3.6, [f"p{number:03}" for number in range(12)])
+    assert text.startswith("b was lost after 4 s: p000, p001, ")
+    assert text.endswith("p009 and 2 more run again elsewhere")
+    assert told("b", 1.0, ["p"]).endswith(": p runs again elsewhere")
 
 
 def test_when_all_are_lost_the_build_says_that_it_goes_on_here() -> None:

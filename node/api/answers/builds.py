@@ -133,7 +133,9 @@ class BuildReport(RunningBuild):
 
 class RecordedBuild(Answer):
     """A build from a node's record; times are unix seconds; ``phases``: how many milliseconds
-    each took; ``estimate_error``: by which part of what it took its estimate was off."""
+    each took; ``estimate_error``: by which part of what it took its estimate was off; ``notices``:
+    what people were told besides, such as that a node was lost which ran commands, null: an older
+    version told of it, and does not say."""
 
     build_id: str
     workspace: str
@@ -146,6 +148,7 @@ class RecordedBuild(Answer):
     error: str | None
     triggered_by: str
     durable: Durability | None
+    notices: list[str] | None = None
     packages: list[PackageReport]
     phases: dict[str, float | None] | None
     estimated_ms: int | None

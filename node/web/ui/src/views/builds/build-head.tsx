@@ -1,4 +1,3 @@
-import type { Schema } from "@/api/client";
 import { Age, useNow } from "@/components/age";
 import { StatusBadge } from "@/components/badge";
 import { Command } from "@/components/command";
@@ -79,7 +78,7 @@ export function BuildHead({ build }: { build: ShownBuild }) {
         </Fact>
       </dl>
       {[...notices].map((notice) => (
-        <div key={notice} className="small soft">
+        <div key={notice} className="notice small">
           {notice}
         </div>
       ))}
@@ -100,7 +99,7 @@ export function BuildHead({ build }: { build: ShownBuild }) {
 }
 
 function noticesOf(told: ShownBuild["told"]): readonly string[] {
-  return told !== null && "notices" in told ? (told as Schema["BuildReport"]).notices : [];
+  return told?.notices ?? [];
 }
 
 function Fact({ name, children }: { name: string; children: React.ReactNode }) {
