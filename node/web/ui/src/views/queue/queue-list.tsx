@@ -12,7 +12,8 @@ const SPOKEN: Spoken = {
   instructions:
     "To move this build, press space, then the arrow keys up and down; space puts it there, escape leaves it where it was.",
   picked: (source) => `${nameOf(source)} is picked up.`,
-  over: (source, target) => (target ? `${nameOf(source)} would be number ${shownAt(source)}.` : ""),
+  over: (source, target) =>
+    target && isSortable(target) ? `${nameOf(source)} would be number ${target.index + 1}.` : "",
   dropped: (source) => `${nameOf(source)} is dropped as number ${shownAt(source)}.`,
   cancelled: (source) => `${nameOf(source)} stays where it was.`,
 };
@@ -23,6 +24,20 @@ function nameOf(source: Draggable | Droppable): string {
 
 function shownAt(source: Draggable): number | string {
   return isSortable(source) ? source.index + 1 : "unknown";
+}
+
+/** The order of rows when somebody picked one up, and where it is over now. */
+interface Held {
+  start: readonly string[];
+  now: readonly string[];
+}
+
+/** The order with one put where another stands. */
+function put(order: readonly string[], id: string, other: string): readonly string[] {
+  const to = order.indexOf(other);
+  if (to < 0 || !order.includes(id)) return order;
+  const left = order.filter((each) => each !== id);
+  return [...left.slice(0, to), id, ...left.slice(to)];
 }
 
 /** The builds that the filters leave, to be put in another order. */
@@ -36,22 +51,33 @@ export function QueueList({
   onAsk: (asked: Asks) => void;
 }) {
   const session = useSession().data;
-  // While somebody drags, nothing changes its place under their hand.
-  const [held, setHeld] = useState<readonly string[] | null>(null);
-  const rows = held === null ? shown : arranged(shown, held);
+  // While somebody drags, nothing but that changes its place under their hand.
+  const [held, setHeld] = useState<Held | null>(null);
+  const rows = held === null ? shown : arranged(shown, held.now);
 
   const words = session === undefined ? null : reachWords(session);
 
   return (
     <Dragging
       spoken={SPOKEN}
-      onDragStart={() => setHeld(shown.map((build) => build.id))}
+      onDragStart={() => {
+        const order = shown.map((build) => build.id);
+        setHeld({ start: order, now: order });
+      }}
+      onDragOver={({ operation: { source, target } }) => {
+        if (source === null || target === null || source.id === target.id) return;
+        setHeld(
+          (now) => now && { ...now, now: put(now.now, String(source.id), String(target.id)) },
+        );
+      }}
       onDragEnd={({ canceled, operation: { source } }) => {
         setHeld(null);
-        if (canceled || !isSortable(source)) return;
-        const build = rows.find((each) => each.id === source.id);
+        if (canceled || held === null || source === null) return;
+        const before = arranged(shown, held.start);
+        const build = before.find((each) => each.id === source.id);
         if (build === undefined) return;
-        const place = placeAt(rows, build.id, source.index, queue.placesOf(build));
+        const to = rows.findIndex((each) => each.id === build.id);
+        const place = placeAt(before, build.id, to, queue.placesOf(build));
         if (place !== null) queue.move(build, place);
       }}
     >

@@ -1,3 +1,4 @@
+import { SortableKeyboardPlugin } from "@dnd-kit/dom/sortable";
 import { useSortable } from "@dnd-kit/react/sortable";
 import {
   ArrowDown,
@@ -33,6 +34,10 @@ export type Asks =
   | { what: "behind"; build: QueuedBuild }
   | { what: "pause"; build: QueuedBuild };
 
+/** Without dnd-kit's own sorting, which puts elements in order behind React's back: a row that came
+ * from the node meanwhile then stood where its number does not. */
+const ROW_PLUGINS = [SortableKeyboardPlugin];
+
 /** One build of the queue, with all that can be done with it. */
 export function QueueRow({
   build,
@@ -62,6 +67,7 @@ export function QueueRow({
     index,
     disabled: !may,
     data: { workspace: build.workspace },
+    plugins: ROW_PLUGINS,
   });
   const name = `the build of ${build.workspace}`;
   const id = `(${shortId(build.id)})`; // others may be of the same workspace
