@@ -45,7 +45,7 @@ def test_a_key_is_made_used_and_revoked(
     page.get_by_role("button", name="Make the key").click()
     secret = page.get_by_role("dialog").get_by_text("v4.public.").inner_text()
     page.get_by_role("button", name="I have it").click()
-    expect(page.get_by_role("row", name="review-agent")).to_contain_text("active")
+    expect(page.get_by_role("row", name="review-agent")).to_contain_text("valid")
 
     agent = visiting()
     agent.log_in_with_key(secret)

@@ -14,7 +14,8 @@ import { Toasts } from "@/components/toasts";
 import { Frame } from "@/layout/frame";
 import { Login } from "@/layout/login";
 import { loginPath } from "@/layout/login-path";
-import { browserFeed, FeedContext } from "@/live/use-live";
+import { browserFeed } from "@/live/use-live";
+import { FeedContext } from "@/live/use-silence";
 
 const FRESH_MS = 2_000;
 

@@ -5,6 +5,7 @@ import type { Session } from "@/api/session";
 import { Empty, Loading } from "@/components/states";
 import { whoText } from "@/format/who";
 import { Boundary } from "@/layout/boundary";
+import { Elsewhere } from "@/layout/elsewhere";
 import { LiveStatus } from "@/layout/live-status";
 import { Mark } from "@/layout/mark";
 import { NotTold } from "@/layout/not-told";
@@ -66,6 +67,7 @@ export function Frame({ session }: { session: Session }) {
       <main id="main" className="main" tabIndex={-1} ref={main}>
         {session.warning && <div className="notice warn">{session.warning}</div>}
         <NotTold />
+        <Elsewhere />
         <Titled view={title ?? null}>
           <Boundary key={location}>
             {view !== undefined && !session.actions.includes(view.action) ? (

@@ -1,7 +1,8 @@
-import { createContext, useContext, useEffect, useRef, useSyncExternalStore } from "react";
+import { useContext, useEffect, useRef, useSyncExternalStore } from "react";
 import { api } from "@/api/client";
 import { Feed, type FeedState, type Surroundings } from "@/live/feed";
 import type { BuildItem, Channel, Items, LiveEvent, NodeItem } from "@/live/items";
+import { FeedContext } from "@/live/use-silence";
 
 /** The feed of a browser. */
 export function browserFeed(): Feed {
@@ -43,8 +44,6 @@ const SURROUNDINGS: Surroundings = {
     };
   },
 };
-
-export const FeedContext = createContext<Feed | null>(null);
 
 export function useFeed(): Feed {
   const feed = useContext(FeedContext);

@@ -3,8 +3,8 @@ import { act, render } from "@testing-library/react";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import type { Feed } from "@/live/feed";
 import type { LiveEvent } from "@/live/items";
-import { FeedContext } from "@/live/use-live";
 import { useRefetchOnPool } from "@/live/use-refetch";
+import { FeedContext } from "@/live/use-silence";
 
 const KEY = ["get", "/api/pool/health"];
 let asked: number;

@@ -4,6 +4,7 @@ import { Command } from "@/components/command";
 import { Who } from "@/components/who";
 import { count, duration, plural } from "@/format/format";
 import { useNodes } from "@/live/use-live";
+import { useSilence } from "@/live/use-silence";
 import { askedFor } from "@/views/builds/asked-for";
 import { buildCommand } from "@/views/builds/commands";
 import { EstimateWords } from "@/views/builds/estimate-words";
@@ -20,12 +21,18 @@ export function BuildHead({ build }: { build: ShownBuild }) {
   const nodes = useNodes();
   const estimate = told?.estimate ?? live.expected;
   const driver = driverOf(build, nodes);
+  const silence = useSilence();
   const notices = new Set([...noticesOf(told), ...live.notices]);
   return (
     <section className="card build-head" aria-label="How it stands">
       <div className="row">
         <StatusBadge status={build.running && live.waitsFor !== null ? "waiting" : build.status} />
         <span>{inWords(build)}</span>
+        {build.running && silence !== null && (
+          <span className="small">
+            as of <Age at={silence.heardAt} />: since then nothing is heard
+          </span>
+        )}
       </div>
       {build.running && (
         <Progress
@@ -120,7 +127,9 @@ function Elapsed({
   expectedMs: number | null;
   nowExpectedMs: number | null;
 }) {
-  const elapsed = Math.max(0, useNow() - since);
+  const now = useNow();
+  const silence = useSilence();
+  const elapsed = Math.max(0, (silence?.heardAt ?? now) - since);
   const left = nowExpectedMs === null ? 0 : nowExpectedMs - elapsed;
   return (
     <>

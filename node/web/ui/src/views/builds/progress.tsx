@@ -1,4 +1,5 @@
 import { plural } from "@/format/format";
+import { useSilence } from "@/live/use-silence";
 
 /** How far a build is, as a bar and in words. */
 export function Progress({
@@ -12,6 +13,7 @@ export function Progress({
   total: number | null;
   running: number;
 }) {
+  const isHeard = useSilence() === null;
   const words =
     total === null
       ? `${plural(done, "task")} done`
@@ -25,11 +27,11 @@ export function Progress({
       <div className="meter-track parts" aria-hidden="true">
         <div className="meter-fill good" style={{ width: share(done - failed) }} />
         <div className="meter-fill bad" style={{ width: share(failed) }} />
-        <div className="meter-fill running" style={{ width: share(running) }} />
+        {isHeard && <div className="meter-fill running" style={{ width: share(running) }} />}
       </div>
       <span className="small">
         {words}
-        {running > 0 && `, ${running} running`}
+        {running > 0 && `, ${running} ${isHeard ? "running" : "ran"}`}
       </span>
     </div>
   );

@@ -1,11 +1,12 @@
 import { Link } from "wouter";
-import { useNow } from "@/components/age";
+import { Age, useNow } from "@/components/age";
 import { StatusBadge } from "@/components/badge";
 import { NothingNow } from "@/components/nothing-now";
 import { Who } from "@/components/who";
 import { duration, plural, shortId } from "@/format/format";
 import type { BuildItem } from "@/live/items";
 import { useBuilds, useItems } from "@/live/use-live";
+import { useSilence } from "@/live/use-silence";
 import { Progress } from "@/views/builds/progress";
 import { standingOf } from "@/views/builds/standing";
 
@@ -45,7 +46,9 @@ export function RunningBuilds() {
 /** One of them: how far it is, and what it does. */
 export function RunningBuild({ build }: { build: BuildItem }) {
   const { state, why } = standingOf(build, useItems("queue").get(build.id));
-  const elapsed = Math.max(0, useNow() - startOf(build));
+  const now = useNow();
+  const silence = useSilence();
+  const elapsed = Math.max(0, (silence?.heardAt ?? now) - startOf(build));
   const left = build.estimated_ms === null ? null : Math.max(0, build.estimated_ms - elapsed);
   return (
     <Link href={`/ui/builds/${build.id}`} className="card running-build">
@@ -64,6 +67,11 @@ export function RunningBuild({ build }: { build: BuildItem }) {
       <div className="small soft">
         {duration(elapsed)} so far
         {state === "running" && left !== null && `, about ${duration(left)} left`}
+        {silence !== null && (
+          <>
+            , as of <Age at={silence.heardAt} />
+          </>
+        )}
       </div>
       {why !== null && (
         <div className="small">{state === "paused" ? `paused: ${why}` : `waits ${why}`}</div>
