@@ -116,9 +116,7 @@ def test_a_distributed_build_is_watched_live(
 
 
 @pytest.mark.thorough
-def test_ones_own_build_is_cancelled_by_a_click_in_a_window_that_names_it(
-    owner: Visit, node: Node, shop: Shop
-) -> None:
+def test_ones_own_build_is_cancelled_by_a_click(owner: Visit, node: Node, shop: Shop) -> None:
     shop.change(wait_s=60)
     build = begin(node, shop)
     page = owner.page

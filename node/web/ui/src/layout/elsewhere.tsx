@@ -12,7 +12,7 @@ export function Elsewhere() {
   );
   if (silence === null || others.length === 0) return null;
   return (
-    <div className="notice warn" role="status">
+    <div className="notice warn" role="status" style={{ marginBottom: "var(--space-4)" }}>
       <p>
         This page's node can't be heard. Other nodes of the pool have a page, too:{" "}
         {others.slice(0, MOST).map(({ id, name, address }, place) => (
