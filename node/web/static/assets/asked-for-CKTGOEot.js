@@ -1,0 +1,1 @@
+import{l as e}from"./format-EZ-jo4Ob.js";function t({packages:t,packages_left_out:n=0,task:r}){let i=t.length>3?t.slice(0,3):t,a=t.length-i.length+n,o=i.join(`, `),s=a===0?o||`all`:o===``?e(a,`package`):`${o} and ${a} more`;return r===`build`?s:`${r} of ${s}`}export{t};

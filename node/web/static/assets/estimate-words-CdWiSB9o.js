@@ -1,1 +1,0 @@
-import{f as e}from"./index-CinvuEFD.js";import{n as t,r as n}from"./jsx-runtime-s2nx7YEw.js";function r({estimatedMs:r,intervalMs:i,level:a}){return n(`span`,{title:`Four builds of five end in this range`,children:[`about `,t(`strong`,{children:e(r)}),` `,n(`span`,{className:`soft`,children:[`(`,e(i[0]),` to `,e(i[1]),`, `,a,` confidence)`]})]})}export{r as t};

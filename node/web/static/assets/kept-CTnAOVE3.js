@@ -1,0 +1,1 @@
+import{S as e,w as t}from"./index-CRfNoQf0.js";import{n,r}from"./jsx-runtime-s2nx7YEw.js";function i({asked:i,command:a}){return i.error===null?null:n(t,{problem:i.error,onRetry:()=>i.refetch(),...a!==void 0&&{command:a},children:i.data!==void 0&&r(`p`,{children:[`Shown is what was told `,n(e,{at:i.dataUpdatedAt}),`.`]})})}export{i as t};

@@ -1,1 +1,0 @@
-import{A as e,a as t}from"./index-CinvuEFD.js";import{n,r}from"./jsx-runtime-s2nx7YEw.js";function i({asked:i,command:a}){return i.error===null?null:n(e,{problem:i.error,onRetry:()=>i.refetch(),...a!==void 0&&{command:a},children:i.data!==void 0&&r(`p`,{children:[`Shown is what was told `,n(t,{at:i.dataUpdatedAt}),`.`]})})}export{i as t};

@@ -1,1 +1,0 @@
-import{f as e,l as t,n}from"./jsx-runtime-s2nx7YEw.js";import{n as r,t as i}from"./secret-DgtSfS3H.js";var a=e(t(),1);function o({onClose:e}){let[t,o]=(0,a.useState)(null);return t===null?n(r,{onClose:e,onMade:o}):n(i,{made:t,onClose:e})}export{o as default};
