@@ -56,7 +56,7 @@ def test_the_demo_shows_a_pool_that_survives_a_worker_and_its_coordinator(
         ("demo-2 .* answers on", signal.SIGINT),
         pytest.param("demo-2 joined", signal.SIGTERM, marks=pytest.mark.thorough),
         pytest.param("is asked to build", signal.SIGTERM, marks=pytest.mark.thorough),
-        ("is killed without", signal.SIGINT),
+        pytest.param("is killed without", signal.SIGINT, marks=pytest.mark.thorough),
     ],
 )
 def test_an_interrupted_demo_leaves_nothing(

@@ -188,6 +188,7 @@ def test_builds_are_moved(trio: Cluster, tmp_path: Path) -> None:
     until(lambda: next(iter(queue(two))) == builds[2], "it is not moved")
     change(one, "move", builds[1], "2")
     until(lambda: list(queue(two)) == [builds[2], builds[1], builds[0]], "it is not moved")
+    until(lambda: len(entries(one, "queue.reordered")) == 2, "it is not recorded")
     entry = entries(one, "queue.reordered")[0]
     assert (entry["entity"], entry["data"]["before"]) == (f"build:{builds[1]}", builds[0])
     for build in builds:

@@ -16,7 +16,7 @@ def server() -> ForkServer:
     return shared_server()
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [pytest.param(1, marks=pytest.mark.thorough), 2])
 def test_builds_of_a_workspace_that_is_edited_at_random_equal_clean_ones(
     seed: int, server: ForkServer, tmp_path: Path
 ) -> None:

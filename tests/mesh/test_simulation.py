@@ -129,6 +129,7 @@ def violated(seeds: range) -> set[str]:
     return {violation.what for outcome in outcomes for violation in outcome.violations}
 
 
+@pytest.mark.thorough
 def test_a_voter_that_forgets_its_promise_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert violated(range(1, 7)) == set()
     monkeypatch.setattr(election_state, "Voter", ForgetfulVoter)

@@ -55,6 +55,7 @@ RECORD: dict[str, Any] = {
     "triggered_by": "anna",
     "durable": None,
     "packages": [],
+    "notices": None,
     "phases": None,
     "estimated_ms": None,
     "estimate": None,

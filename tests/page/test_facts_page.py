@@ -58,6 +58,7 @@ def test_a_build_that_waited_runs_and_who_ends_it_is_told(
     node.post(f"/api/build/{first}/cancel")
     expect(waits).to_have_count(0)
     card = page.locator(".running-build")
+    expect(card).to_have_count(1)
     expect(card.get_by_text("running", exact=True)).to_be_visible()
     page.reload()
     expect(card.get_by_text("running", exact=True)).to_be_visible()

@@ -73,11 +73,11 @@ def test_a_key_logs_in_with_its_rights(builder: Visit) -> None:
 
 
 ACTS = {
-    "/": "Invite a node",
-    "/ui/queue": "Pause the queue",
-    "/ui/cache": "Clear…",
-    "/ui/access": "End…",
-    "/ui/builder": "Save",
+    "/": "^Invite a node$",
+    "/ui/queue": "^Pause the queue$",
+    "/ui/cache": "^Clear…$",
+    "/ui/access": "^End…",
+    "/ui/builder": "^Save$",
 }
 """Something that takes rights."""
 
@@ -89,9 +89,10 @@ def test_who_may_only_look_is_offered_nothing_else(owner: Visit, observer: Visit
             visit.page.goto(path)
             visit.wait_until_live()
             expect(visit.page.get_by_role("heading", level=1)).to_be_visible()
-        expect(owner.page.get_by_role("button", name=act, exact=True).first).to_be_visible()
+        name = re.compile(act)
+        expect(owner.page.get_by_role("button", name=name).first).to_be_visible()
         observer.page.wait_for_load_state("networkidle")
-        expect(observer.page.get_by_role("button", name=act, exact=True)).to_have_count(0)
+        expect(observer.page.get_by_role("button", name=name)).to_have_count(0)
     views = observer.page.get_by_role("navigation", name="Views")
     expect(views.get_by_role("link", name="Builds")).to_be_visible()
     expect(views.get_by_role("link", name="Settings")).to_have_count(0)

@@ -91,7 +91,7 @@ def test_a_build_is_seen_running_on_the_overview(owner: Visit, node: Node, tmp_p
         expect(builds.get_by_role("link", name="shop")).to_contain_text("0 of 1 task done")
         gate.touch()
         assert report.result()["status"] == "succeeded"
-    expect(builds).to_contain_text("Nothing is built now")
+    expect(builds).to_contain_text("Nothing is built")
 
 
 @pytest.mark.thorough
