@@ -114,6 +114,7 @@ def voters_of_last_seal(node: Node) -> int:
     )
 
 
+@pytest.mark.thorough
 def test_flipped_bits_are_never_served_and_put_right(tmp_path: Path) -> None:
     """The short form of ``tests/faults/ledger_flips.py``."""
     with Cluster(tmp_path, 3) as cluster:
